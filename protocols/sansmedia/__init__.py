@@ -1,0 +1,1 @@
+"""Media protocols without I/O. Each library is a subpackage."""

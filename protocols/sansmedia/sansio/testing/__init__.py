@@ -1,0 +1,1 @@
+"""Test tools for machines of the sans-IO contract: for us and for reusers."""

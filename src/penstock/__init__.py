@@ -1,0 +1,1 @@
+"""penstock: a live media server for one box."""
