@@ -1,0 +1,44 @@
+"""Commands, queries, views and errors: what every API speaks through."""
+
+from .errors import (
+    Conflict,
+    ControlError,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Unavailable,
+)
+from .hooks import HookAction, HookEvent, HookFormat, HookRequest
+from .service import Control
+from .views import (
+    ListenerView,
+    RatesView,
+    RelayView,
+    ServerView,
+    SessionView,
+    StreamView,
+    TrackView,
+    VhostView,
+)
+
+__all__ = [
+    "Conflict",
+    "Control",
+    "ControlError",
+    "Forbidden",
+    "HookAction",
+    "HookEvent",
+    "HookFormat",
+    "HookRequest",
+    "Invalid",
+    "ListenerView",
+    "NotFound",
+    "RatesView",
+    "RelayView",
+    "ServerView",
+    "SessionView",
+    "StreamView",
+    "TrackView",
+    "Unavailable",
+    "VhostView",
+]

@@ -1,0 +1,200 @@
+"""Frozen snapshots of the engine: what control answers, and all that dialects see.
+
+Views hold plain serialisable values, no engine object, so that the views of several
+workers can be merged and a dialect cannot reach into the engine.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+__all__ = [
+    "ListenerView",
+    "RatesView",
+    "RelayView",
+    "ServerView",
+    "SessionView",
+    "StreamView",
+    "TrackView",
+    "VhostView",
+]
+
+
+@attrs.frozen
+class RatesView:
+    """Bit rates in kbit/s over the last full 30 s window; 0 before the first."""
+
+    receive_30s_kbps: int = 0
+    send_30s_kbps: int = 0
+
+
+@attrs.frozen
+class TrackView:
+    """One track of a live stream."""
+
+    id: int
+    kind: str
+    """"video", "audio" or "data"."""
+    codec: str
+    """`sansmedia.codecs.Codec` value, "" for data."""
+    profile: str = ""
+    level: str = ""
+    width: int = 0
+    height: int = 0
+    frame_rate: float = 0.0
+    """Measured frames a second over the last seconds; 0 if unknown."""
+    sample_rate: int = 0
+    channels: int = 0
+    bitrate_bps: int = 0
+    """Measured over the last seconds."""
+    frames: int = 0
+    """Frames since the publication began."""
+    key_distance_s: float = 0.0
+    """Seconds between the last two random access points (video)."""
+    language: str = ""
+    name: str = ""
+    rfc6381: str = ""
+
+
+@attrs.frozen
+class StreamView:
+    """One stream: it exists while it has a publisher or any viewer."""
+
+    id: str
+    """128-bit id, 32 hex digits, new each time the entry is made."""
+    vhost: str
+    app: str
+    name: str
+    state: str
+    """"idle", "claimed" or "live"."""
+    created_at: float
+    """Unix seconds."""
+    live_since: float | None
+    """Unix seconds of the current publication's first frame; None if not live."""
+    publisher_id: str | None
+    """Session id of the current publisher, or of the last one; None before any."""
+    publisher_active: bool
+    tracks: tuple[TrackView, ...]
+    """Tracks of the current publication, main ones first; empty if not live."""
+    viewers: int
+    """Playing sessions, waiting ones included."""
+    video_frames: int
+    """Video frames received from publishers since the entry was made."""
+    bytes_received: int
+    bytes_sent: int
+    rates: RatesView
+    bitrate_bps: int
+    """Measured ingest bit rate over the last seconds."""
+    tc_url: str
+    """Of whoever made the entry: RTMP tcUrl, or ``http://host/app``."""
+    cache_bytes: int
+    """Size of the cached group of pictures."""
+    dropped_frames: int
+    """Frames skipped for slow viewers, in all."""
+
+
+@attrs.frozen
+class SessionView:
+    """One media session: a publisher, a viewer, or a relay's leg."""
+
+    id: str
+    """128-bit id, 32 hex digits."""
+    protocol: str
+    """"rtmp", "rtmps", "http-flv", "ws-flv", "http-fmp4", "ws-fmp4"."""
+    role: str
+    """"publish", "play", or "connect" until the client says what it wants."""
+    stream_id: str | None
+    vhost: str
+    app: str
+    name: str
+    """Stream name without extension or query."""
+    extension: str
+    """".flv" or ".mp4" for HTTP viewers, else ""."""
+    address: str
+    """Client's IP address (behind trusted proxies, the forwarded one)."""
+    port: int
+    tc_url: str
+    page_url: str
+    swf_url: str
+    user_agent: str
+    """HTTP User-Agent or RTMP flashVer."""
+    parameters: str
+    """The query the client gave, without "?", secrets masked."""
+    started_at: float
+    """Unix seconds."""
+    age_s: float
+    bytes_received: int
+    bytes_sent: int
+    rates: RatesView
+    behind_bytes: int
+    """Octets of the ring that a viewer has still to take."""
+    dropped_frames: int
+    relay_id: str | None = None
+
+
+@attrs.frozen
+class VhostView:
+    """One virtual host that has seen a session since the start; never removed."""
+
+    id: str
+    name: str
+    """"default" or a configured name."""
+    sessions: int
+    streams: int
+    """Streams with an active publisher."""
+    bytes_received: int
+    bytes_sent: int
+    rates: RatesView
+
+
+@attrs.frozen
+class ListenerView:
+    """One bound address."""
+
+    name: str
+    """Configuration key without ".listen": "http", "rtmp", "api.srs", ..."""
+    address: str
+    port: int
+    secure: bool
+
+
+@attrs.frozen
+class RelayView:
+    """One push or pull relay."""
+
+    id: str
+    source: str
+    """URL with secrets masked, or ``app/name`` of a local stream."""
+    destination: str
+    state: str
+    """"connecting", "running", "waiting"."""
+    attempts: int
+    last_error: str
+    session_id: str | None
+
+
+@attrs.frozen
+class ServerView:
+    """The server as a whole."""
+
+    id: str
+    """Stable identity of this installation, opaque."""
+    service_id: str
+    """New at each process start, opaque."""
+    version: str
+    pid: int
+    started_at: float
+    """Unix seconds."""
+    uptime_s: float
+    listeners: tuple[ListenerView, ...]
+    sessions: int
+    sessions_total: int
+    """Sessions since the start."""
+    session_errors_total: int
+    """Sessions that ended by an error (theirs or ours)."""
+    streams: int
+    """Stream entries, live or not."""
+    bytes_received: int
+    bytes_sent: int
+    loop_stall_s: float
+    """Longest stall of the event loop in the last minute."""

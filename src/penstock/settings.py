@@ -1,0 +1,256 @@
+"""The configuration as data: sections, keys, defaults and what each is for.
+
+The classes are the schema: `penstock.config` reads TOML, the environment and ``--set``
+against them, and the reference page of the docs is generated from them. Sizes are in
+bytes, times in seconds, rates in bits a second unless the name says otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+__all__ = [
+    "AdminSettings",
+    "ApiSettings",
+    "AuthSettings",
+    "FfmpegSettings",
+    "HooksSettings",
+    "HttpSettings",
+    "LimitsSettings",
+    "LogSettings",
+    "MetricsSettings",
+    "RelaySettings",
+    "RtmpSettings",
+    "RtmpsSettings",
+    "Settings",
+    "SrsApiSettings",
+    "StreamSettings",
+    "setting",
+]
+
+
+def setting(default: Any, help: str, *, secret: bool = False) -> Any:  # noqa: ANN401
+    """Declare one key: its default, what it is for, and whether logs mask it."""
+    metadata = {"help": help, "secret": secret}
+    if isinstance(default, list):
+        return attrs.field(factory=lambda: list(default), metadata=metadata)
+    return attrs.field(default=default, metadata=metadata)
+
+
+def section(kind: type[Any], help: str) -> Any:  # noqa: ANN401
+    """Declare a sub-table."""
+    return attrs.field(factory=kind, metadata={"help": help})
+
+
+@attrs.frozen
+class HttpSettings:
+    """The public HTTP port: the page, live streams, their own API."""
+
+    listen: str = setting("0.0.0.0:8000", 'Address and port; "" switches it off.')
+    cert: str = setting(
+        "", "PEM certificate chain; with `key` the port speaks TLS too."
+    )
+    key: str = setting("", "PEM private key of `cert`.")
+    cors_origins: list[str] = setting(
+        ["*"], "Origins that pages may play from; `*` is any, empty is none."
+    )
+    trusted_proxies: list[str] = setting(
+        [], "Addresses or networks whose X-Forwarded-For is believed."
+    )
+
+
+@attrs.frozen
+class RtmpSettings:
+    """RTMP, for publishers and viewers."""
+
+    listen: str = setting("0.0.0.0:1935", 'Address and port; "" switches it off.')
+    merge_ms: int = setting(
+        0, "Gather this many ms of messages into one write to viewers; 0 = none."
+    )
+    publish_chunk_size: int = setting(
+        60_000, "Chunk size announced to publishers (some copy it); 0 announces none."
+    )
+    handshake_timeout_s: float = setting(10.0, "A handshake must be over by then.")
+    idle_timeout_s: float = setting(
+        60.0, "A client that neither publishes nor plays nor answers is ended."
+    )
+    ping_interval_s: float = setting(30.0, "How often clients are pinged; 0 = never.")
+    max_message_bytes: int = setting(16 << 20, "Largest message a client may declare.")
+
+
+@attrs.frozen
+class RtmpsSettings:
+    """RTMP over TLS."""
+
+    listen: str = setting("", 'Address and port, as "0.0.0.0:443"; "" is off.')
+    cert: str = setting("", "PEM certificate chain; falls back to `http.cert`.")
+    key: str = setting("", "PEM private key; falls back to `http.key`.")
+
+
+@attrs.frozen
+class SrsApiSettings:
+    """The HTTP API of SRS."""
+
+    listen: str = setting("127.0.0.1:1985", 'Address and port; "" switches it off.')
+    https_listen: str = setting("", 'Address and port for HTTPS; "" is off.')
+    cert: str = setting("", "PEM certificate chain; falls back to `http.cert`.")
+    key: str = setting("", "PEM private key; falls back to `http.key`.")
+    username: str = setting("", "Basic authentication; empty asks for none.")
+    password: str = setting("", "Password of `username`.", secret=True)
+    crossdomain: bool = setting(True, "Answer requests of other origins (CORS).")
+    raw_api: bool = setting(False, "Serve `/api/v1/raw`.")
+    allow_reload: bool = setting(False, "Let `raw` reload the configuration.")
+    metrics: bool = setting(False, "Serve SRS's `/metrics` on this port.")
+    server_id: str = setting("", "The `server` field of answers; empty makes one.")
+
+
+@attrs.frozen
+class ApiSettings:
+    """The control APIs."""
+
+    allow_open: bool = setting(
+        False, "Allow an API without authentication on a non-loopback address."
+    )
+    srs: SrsApiSettings = section(SrsApiSettings, "The HTTP API of SRS.")
+
+
+@attrs.frozen
+class MetricsSettings:
+    """Prometheus metrics."""
+
+    listen: str = setting("127.0.0.1:9972", 'Address and port; "" switches it off.')
+
+
+@attrs.frozen
+class AuthSettings:
+    """Who may publish and play."""
+
+    publish: str = setting(
+        "private",
+        "`private`: loopback and private addresses (RFC 1918, 4193, link-local); "
+        "`token`: whoever has one; `open`: anybody.",
+    )
+    play: str = setting("open", "As `publish`.")
+    publish_tokens: list[str] = setting(
+        [], "Accepted values of the query parameter `token`.", secret=True
+    )
+    play_tokens: list[str] = setting([], "As `publish_tokens`.", secret=True)
+    publish_allow: list[str] = setting([], "Addresses or networks; empty is all.")
+    publish_deny: list[str] = setting([], "Addresses or networks, stronger than allow.")
+    play_allow: list[str] = setting([], "Addresses or networks; empty is all.")
+    play_deny: list[str] = setting([], "Addresses or networks, stronger than allow.")
+
+
+@attrs.frozen
+class AdminSettings:
+    """The page's privileged part."""
+
+    password: str = setting(
+        "",
+        "Asked from clients that are not on loopback; empty shuts them out.",
+        secret=True,
+    )
+
+
+@attrs.frozen
+class HooksSettings:
+    """HTTP callbacks in SRS's form."""
+
+    on_connect: list[str] = setting([], "URLs called when an RTMP client connects.")
+    on_close: list[str] = setting([], "URLs told when a connection ends.")
+    on_publish: list[str] = setting([], "URLs that may refuse a publisher.")
+    on_unpublish: list[str] = setting([], "URLs told when a publication ends.")
+    on_play: list[str] = setting([], "URLs that may refuse a viewer.")
+    on_stop: list[str] = setting([], "URLs told when a viewer leaves.")
+    timeout_s: float = setting(30.0, "A hook that has not answered by then refuses.")
+
+
+@attrs.frozen
+class StreamSettings:
+    """How streams behave."""
+
+    gop_cache: bool = setting(
+        True, "New viewers start with the pictures since the last key frame."
+    )
+    cache_max_bytes: int = setting(
+        32 << 20, "Largest group of pictures kept, a stream."
+    )
+    ring_seconds: float = setting(10.0, "How far a viewer may fall behind by time.")
+    ring_max_bytes: int = setting(
+        32 << 20, "How far a viewer may fall behind by size, a wire form."
+    )
+    slow_viewer_s: float = setting(
+        30.0, "A viewer that never catches up for this long is closed."
+    )
+    second_publisher: str = setting(
+        "refuse", "`refuse` it, or let it `replace` the first."
+    )
+    wait_for_publisher_s: float = setting(
+        60.0, "How long a viewer may wait for a stream nobody publishes; 0 refuses."
+    )
+    republish_wait_s: float = setting(
+        10.0, "How long viewers are kept after the publisher left."
+    )
+    publish_idle_s: float = setting(30.0, "A publisher that sends nothing is ended.")
+
+
+@attrs.frozen
+class LimitsSettings:
+    """What all clients together, or one address, may cost. 0 is no limit."""
+
+    sessions: int = setting(10_000, "Connections in all.")
+    sessions_per_address: int = setting(0, "Connections of one IP address.")
+    streams: int = setting(2_000, "Stream entries.")
+    bandwidth_bps: int = setting(
+        0, "Sent to all viewers; a new viewer over it is refused."
+    )
+    bandwidth_per_address_bps: int = setting(0, "The same for one IP address.")
+    publish_bitrate_bps: int = setting(0, "A publisher above this for 10 s is ended.")
+
+
+@attrs.frozen
+class LogSettings:
+    """Log lines on standard error."""
+
+    level: str = setting("info", "`debug`, `info`, `warning` or `error`.")
+    format: str = setting("text", "`text` (key=value) or `json`.")
+
+
+@attrs.frozen
+class FfmpegSettings:
+    """FFmpeg for jobs and the demo."""
+
+    path: str = setting("", "The program; empty takes the one of imageio-ffmpeg.")
+
+
+@attrs.frozen
+class RelaySettings:
+    """One relay between this server and another."""
+
+    source: str = setting("", "`rtmp(s)://` URL to pull, or `app/name` to push.")
+    destination: str = setting(
+        "", "`app/name` to pull to, or `rtmp(s)://` URL to push."
+    )
+    on_demand: bool = setting(False, "Pull only while somebody watches.")
+
+
+@attrs.frozen
+class Settings:
+    """The whole configuration."""
+
+    http: HttpSettings = section(HttpSettings, "The public HTTP port.")
+    rtmp: RtmpSettings = section(RtmpSettings, "RTMP.")
+    rtmps: RtmpsSettings = section(RtmpsSettings, "RTMP over TLS.")
+    api: ApiSettings = section(ApiSettings, "The control APIs.")
+    metrics: MetricsSettings = section(MetricsSettings, "Prometheus metrics.")
+    auth: AuthSettings = section(AuthSettings, "Who may publish and play.")
+    admin: AdminSettings = section(AdminSettings, "The page's privileged part.")
+    hooks: HooksSettings = section(HooksSettings, "HTTP callbacks.")
+    stream: StreamSettings = section(StreamSettings, "How streams behave.")
+    limits: LimitsSettings = section(LimitsSettings, "What clients may cost.")
+    log: LogSettings = section(LogSettings, "Log lines.")
+    ffmpeg: FfmpegSettings = section(FfmpegSettings, "FFmpeg.")
+    vhosts: list[str] = setting([], "Virtual hosts besides `default`.")
+    relay: list[RelaySettings] = setting([], "Relays, one `[[relay]]` table each.")
