@@ -31,9 +31,40 @@ __all__ = [
 ]
 
 
-def setting(default: Any, help: str, *, secret: bool = False) -> Any:  # noqa: ANN401
-    """Declare one key: its default, what it is for, and whether logs mask it."""
-    metadata = {"help": help, "secret": secret}
+def setting(
+    default: Any,  # noqa: ANN401
+    help: str,
+    *,
+    secret: bool = False,
+    form: str = "text",
+    choices: tuple[str, ...] = (),
+    minimum: float | None = None,
+    maximum: float | None = None,
+    restart: bool = False,
+) -> Any:  # noqa: ANN401
+    """Declare one key.
+
+    Args:
+        default: Its value when nothing sets it.
+        help: What it is for, in one sentence.
+        secret: Whether logs and `penstock check` mask it.
+        form: What a text, or each item of a list, must be: "text", "address"
+            (``host:port``, or empty), "file" (readable, or empty), "network"
+            (address or CIDR), "hook" (``http(s)://`` URL), "origin" or "token".
+        choices: The only texts allowed, if any.
+        minimum: Smallest number allowed.
+        maximum: Largest number allowed.
+        restart: Whether a change waits for the next start instead of a reload.
+    """
+    metadata = {
+        "help": help,
+        "secret": secret,
+        "form": form,
+        "choices": choices,
+        "minimum": minimum,
+        "maximum": maximum,
+        "restart": restart,
+    }
     if isinstance(default, list):
         return attrs.field(factory=lambda: list(default), metadata=metadata)
     return attrs.field(default=default, metadata=metadata)
@@ -48,16 +79,23 @@ def section(kind: type[Any], help: str) -> Any:  # noqa: ANN401
 class HttpSettings:
     """The public HTTP port: the page, live streams, their own API."""
 
-    listen: str = setting("0.0.0.0:8000", 'Address and port; "" switches it off.')
-    cert: str = setting(
-        "", "PEM certificate chain; with `key` the port speaks TLS too."
+    listen: str = setting(
+        "0.0.0.0:8000",
+        'Address and port; "" switches it off.',
+        form="address",
+        restart=True,
     )
-    key: str = setting("", "PEM private key of `cert`.")
+    cert: str = setting(
+        "", "PEM certificate chain; with `key` the port speaks TLS too.", form="file"
+    )
+    key: str = setting("", "PEM private key of `cert`.", form="file")
     cors_origins: list[str] = setting(
-        ["*"], "Origins that pages may play from; `*` is any, empty is none."
+        ["*"],
+        "Origins that pages may play from; `*` is any, empty is none.",
+        form="origin",
     )
     trusted_proxies: list[str] = setting(
-        [], "Addresses or networks whose X-Forwarded-For is believed."
+        [], "Addresses or networks whose X-Forwarded-For is believed.", form="network"
     )
 
 
@@ -65,45 +103,85 @@ class HttpSettings:
 class RtmpSettings:
     """RTMP, for publishers and viewers."""
 
-    listen: str = setting("0.0.0.0:1935", 'Address and port; "" switches it off.')
+    listen: str = setting(
+        "0.0.0.0:1935",
+        'Address and port; "" switches it off.',
+        form="address",
+        restart=True,
+    )
     merge_ms: int = setting(
-        0, "Gather this many ms of messages into one write to viewers; 0 = none."
+        0,
+        "Gather this many ms of messages into one write to viewers; 0 = none.",
+        minimum=0,
+        maximum=5_000,
     )
     publish_chunk_size: int = setting(
-        60_000, "Chunk size announced to publishers (some copy it); 0 announces none."
+        60_000,
+        "Chunk size announced to publishers (some copy it); 0 announces none.",
+        minimum=0,
+        maximum=16_777_215,
     )
-    handshake_timeout_s: float = setting(10.0, "A handshake must be over by then.")
+    handshake_timeout_s: float = setting(
+        10.0, "A handshake must be over by then.", minimum=0.1
+    )
     idle_timeout_s: float = setting(
-        60.0, "A client that neither publishes nor plays nor answers is ended."
+        60.0,
+        "A client that neither publishes nor plays nor answers is ended.",
+        minimum=1,
     )
-    ping_interval_s: float = setting(30.0, "How often clients are pinged; 0 = never.")
-    max_message_bytes: int = setting(16 << 20, "Largest message a client may declare.")
+    ping_interval_s: float = setting(
+        30.0, "How often clients are pinged; 0 = never.", minimum=0
+    )
+    max_message_bytes: int = setting(
+        16 << 20,
+        "Largest message a client may declare.",
+        minimum=65_536,
+        maximum=1 << 30,
+    )
 
 
 @attrs.frozen
 class RtmpsSettings:
     """RTMP over TLS."""
 
-    listen: str = setting("", 'Address and port, as "0.0.0.0:443"; "" is off.')
-    cert: str = setting("", "PEM certificate chain; falls back to `http.cert`.")
-    key: str = setting("", "PEM private key; falls back to `http.key`.")
+    listen: str = setting(
+        "",
+        'Address and port, as "0.0.0.0:443"; "" is off.',
+        form="address",
+        restart=True,
+    )
+    cert: str = setting(
+        "", "PEM certificate chain; falls back to `http.cert`.", form="file"
+    )
+    key: str = setting("", "PEM private key; falls back to `http.key`.", form="file")
 
 
 @attrs.frozen
 class SrsApiSettings:
     """The HTTP API of SRS."""
 
-    listen: str = setting("127.0.0.1:1985", 'Address and port; "" switches it off.')
-    https_listen: str = setting("", 'Address and port for HTTPS; "" is off.')
-    cert: str = setting("", "PEM certificate chain; falls back to `http.cert`.")
-    key: str = setting("", "PEM private key; falls back to `http.key`.")
+    listen: str = setting(
+        "127.0.0.1:1985",
+        'Address and port; "" switches it off.',
+        form="address",
+        restart=True,
+    )
+    https_listen: str = setting(
+        "", 'Address and port for HTTPS; "" is off.', form="address", restart=True
+    )
+    cert: str = setting(
+        "", "PEM certificate chain; falls back to `http.cert`.", form="file"
+    )
+    key: str = setting("", "PEM private key; falls back to `http.key`.", form="file")
     username: str = setting("", "Basic authentication; empty asks for none.")
     password: str = setting("", "Password of `username`.", secret=True)
     crossdomain: bool = setting(True, "Answer requests of other origins (CORS).")
     raw_api: bool = setting(False, "Serve `/api/v1/raw`.")
     allow_reload: bool = setting(False, "Let `raw` reload the configuration.")
     metrics: bool = setting(False, "Serve SRS's `/metrics` on this port.")
-    server_id: str = setting("", "The `server` field of answers; empty makes one.")
+    server_id: str = setting(
+        "", "The `server` field of answers; empty makes one.", restart=True
+    )
 
 
 @attrs.frozen
@@ -120,7 +198,12 @@ class ApiSettings:
 class MetricsSettings:
     """Prometheus metrics."""
 
-    listen: str = setting("127.0.0.1:9972", 'Address and port; "" switches it off.')
+    listen: str = setting(
+        "127.0.0.1:9972",
+        'Address and port; "" switches it off.',
+        form="address",
+        restart=True,
+    )
 
 
 @attrs.frozen
@@ -131,16 +214,27 @@ class AuthSettings:
         "private",
         "`private`: loopback and private addresses (RFC 1918, 4193, link-local); "
         "`token`: whoever has one; `open`: anybody.",
+        choices=("private", "token", "open"),
     )
-    play: str = setting("open", "As `publish`.")
+    play: str = setting("open", "As `publish`.", choices=("private", "token", "open"))
     publish_tokens: list[str] = setting(
-        [], "Accepted values of the query parameter `token`.", secret=True
+        [], "Accepted values of the query parameter `token`.", secret=True, form="token"
     )
-    play_tokens: list[str] = setting([], "As `publish_tokens`.", secret=True)
-    publish_allow: list[str] = setting([], "Addresses or networks; empty is all.")
-    publish_deny: list[str] = setting([], "Addresses or networks, stronger than allow.")
-    play_allow: list[str] = setting([], "Addresses or networks; empty is all.")
-    play_deny: list[str] = setting([], "Addresses or networks, stronger than allow.")
+    play_tokens: list[str] = setting(
+        [], "As `publish_tokens`.", secret=True, form="token"
+    )
+    publish_allow: list[str] = setting(
+        [], "Addresses or networks; empty is all.", form="network"
+    )
+    publish_deny: list[str] = setting(
+        [], "Addresses or networks, stronger than allow.", form="network"
+    )
+    play_allow: list[str] = setting(
+        [], "Addresses or networks; empty is all.", form="network"
+    )
+    play_deny: list[str] = setting(
+        [], "Addresses or networks, stronger than allow.", form="network"
+    )
 
 
 @attrs.frozen
@@ -158,13 +252,21 @@ class AdminSettings:
 class HooksSettings:
     """HTTP callbacks in SRS's form."""
 
-    on_connect: list[str] = setting([], "URLs called when an RTMP client connects.")
-    on_close: list[str] = setting([], "URLs told when a connection ends.")
-    on_publish: list[str] = setting([], "URLs that may refuse a publisher.")
-    on_unpublish: list[str] = setting([], "URLs told when a publication ends.")
-    on_play: list[str] = setting([], "URLs that may refuse a viewer.")
-    on_stop: list[str] = setting([], "URLs told when a viewer leaves.")
-    timeout_s: float = setting(30.0, "A hook that has not answered by then refuses.")
+    on_connect: list[str] = setting(
+        [], "URLs called when an RTMP client connects.", form="hook"
+    )
+    on_close: list[str] = setting([], "URLs told when a connection ends.", form="hook")
+    on_publish: list[str] = setting(
+        [], "URLs that may refuse a publisher.", form="hook"
+    )
+    on_unpublish: list[str] = setting(
+        [], "URLs told when a publication ends.", form="hook"
+    )
+    on_play: list[str] = setting([], "URLs that may refuse a viewer.", form="hook")
+    on_stop: list[str] = setting([], "URLs told when a viewer leaves.", form="hook")
+    timeout_s: float = setting(
+        30.0, "A hook that has not answered by then refuses.", minimum=0.1
+    )
 
 
 @attrs.frozen
@@ -175,54 +277,76 @@ class StreamSettings:
         True, "New viewers start with the pictures since the last key frame."
     )
     cache_max_bytes: int = setting(
-        32 << 20, "Largest group of pictures kept, a stream."
+        32 << 20, "Largest group of pictures kept, a stream.", minimum=0
     )
-    ring_seconds: float = setting(10.0, "How far a viewer may fall behind by time.")
+    ring_seconds: float = setting(
+        10.0, "How far a viewer may fall behind by time.", minimum=0.1
+    )
     ring_max_bytes: int = setting(
-        32 << 20, "How far a viewer may fall behind by size, a wire form."
+        32 << 20,
+        "How far a viewer may fall behind by size, a wire form.",
+        minimum=65_536,
     )
     slow_viewer_s: float = setting(
-        30.0, "A viewer that never catches up for this long is closed."
+        30.0, "A viewer that never catches up for this long is closed.", minimum=0.1
     )
     second_publisher: str = setting(
-        "refuse", "`refuse` it, or let it `replace` the first."
+        "refuse",
+        "`refuse` it, or let it `replace` the first.",
+        choices=("refuse", "replace"),
     )
     wait_for_publisher_s: float = setting(
-        60.0, "How long a viewer may wait for a stream nobody publishes; 0 refuses."
+        60.0,
+        "How long a viewer may wait for a stream nobody publishes; 0 refuses.",
+        minimum=0,
     )
     republish_wait_s: float = setting(
-        10.0, "How long viewers are kept after the publisher left."
+        10.0, "How long viewers are kept after the publisher left.", minimum=0
     )
-    publish_idle_s: float = setting(30.0, "A publisher that sends nothing is ended.")
+    publish_idle_s: float = setting(
+        30.0, "A publisher that sends nothing is ended.", minimum=0.1
+    )
 
 
 @attrs.frozen
 class LimitsSettings:
     """What all clients together, or one address, may cost. 0 is no limit."""
 
-    sessions: int = setting(10_000, "Connections in all.")
-    sessions_per_address: int = setting(0, "Connections of one IP address.")
-    streams: int = setting(2_000, "Stream entries.")
+    sessions: int = setting(10_000, "Connections in all.", minimum=0)
+    sessions_per_address: int = setting(0, "Connections of one IP address.", minimum=0)
+    streams: int = setting(2_000, "Stream entries.", minimum=0)
     bandwidth_bps: int = setting(
-        0, "Sent to all viewers; a new viewer over it is refused."
+        0, "Sent to all viewers; a new viewer over it is refused.", minimum=0
     )
-    bandwidth_per_address_bps: int = setting(0, "The same for one IP address.")
-    publish_bitrate_bps: int = setting(0, "A publisher above this for 10 s is ended.")
+    bandwidth_per_address_bps: int = setting(
+        0, "The same for one IP address.", minimum=0
+    )
+    publish_bitrate_bps: int = setting(
+        0, "A publisher above this for 10 s is ended.", minimum=0
+    )
 
 
 @attrs.frozen
 class LogSettings:
     """Log lines on standard error."""
 
-    level: str = setting("info", "`debug`, `info`, `warning` or `error`.")
-    format: str = setting("text", "`text` (key=value) or `json`.")
+    level: str = setting(
+        "info",
+        "`debug`, `info`, `warning` or `error`.",
+        choices=("debug", "info", "warning", "error"),
+    )
+    format: str = setting(
+        "text", "`text` (key=value) or `json`.", choices=("text", "json")
+    )
 
 
 @attrs.frozen
 class FfmpegSettings:
     """FFmpeg for jobs and the demo."""
 
-    path: str = setting("", "The program; empty takes the one of imageio-ffmpeg.")
+    path: str = setting(
+        "", "The program; empty takes the one of imageio-ffmpeg.", form="file"
+    )
 
 
 @attrs.frozen
