@@ -25,6 +25,15 @@ class ProtocolError(Exception):
         self.code = code
         self.source = source
 
+    # By value, so that two events that carry one compare as records do.
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((self.reason, self.code, self.source))
+
     def __str__(self) -> str:
         return f"{self.reason} ({self.source})" if self.source else self.reason
 
