@@ -198,3 +198,5 @@ class ServerView:
     bytes_sent: int
     loop_stall_s: float
     """Longest stall of the event loop in the last minute."""
+    refusals: tuple[tuple[str, int], ...] = ()
+    """Sessions refused since the start, by reason (one constant word each)."""

@@ -1,0 +1,158 @@
+"""What must hold between keys, and what only the system can tell."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import ssl
+from collections.abc import Callable
+
+from penstock.settings import Settings
+
+from .address import is_loopback, parse_address
+from .errors import ConfigError
+
+__all__ = ["check"]
+
+Origin = Callable[[str], str]
+"""Key -> where its value came from."""
+
+_VHOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}")
+
+
+def check(settings: Settings, origin: Origin) -> None:
+    """Refuse a configuration whose keys contradict each other.
+
+    Raises:
+        ConfigError: Naming the key to change and where it stands.
+    """
+    _check_certificates(settings, origin)
+    _check_listeners(settings, origin)
+    _check_apis(settings, origin)
+    _check_auth(settings, origin)
+    _check_vhosts(settings, origin)
+
+
+def _check_certificates(settings: Settings, origin: Origin) -> None:
+    http = settings.http
+    pairs = [
+        ("http", http.cert, http.key),
+        ("rtmps", settings.rtmps.cert, settings.rtmps.key),
+        ("api.srs", settings.api.srs.cert, settings.api.srs.key),
+    ]
+    for section, cert, key in pairs:
+        if bool(cert) != bool(key):
+            have, lack = ("cert", "key") if cert else ("key", "cert")
+            raise ConfigError(
+                origin(f"{section}.{have}"),
+                f"{section}.{have}",
+                f"expected {section}.{lack} beside it",
+            )
+        if cert:
+            _check_pair(origin(f"{section}.cert"), f"{section}.cert", cert, key)
+    secure = [
+        ("rtmps.listen", settings.rtmps.listen, settings.rtmps.cert),
+        ("api.srs.https_listen", settings.api.srs.https_listen, settings.api.srs.cert),
+    ]
+    for name, listen, cert in secure:
+        if listen and not (cert or http.cert):
+            section = name.rpartition(".")[0]
+            raise ConfigError(
+                origin(name), name, f"expected {section}.cert and .key, or http.cert"
+            )
+
+
+def _check_pair(file: str, name: str, cert: str, key: str) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        # The empty password keeps OpenSSL from asking the terminal for one.
+        context.load_cert_chain(cert, key, password=lambda: "")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise ConfigError(
+            file,
+            name,
+            f"expected a PEM chain and its unencrypted key in {cert!r} and {key!r}: "
+            f"{reason}",
+        ) from None
+
+
+def _check_listeners(settings: Settings, origin: Origin) -> None:
+    taken: dict[tuple[str, int], str] = {}
+    listeners = [
+        ("http.listen", settings.http.listen),
+        ("rtmp.listen", settings.rtmp.listen),
+        ("rtmps.listen", settings.rtmps.listen),
+        ("api.srs.listen", settings.api.srs.listen),
+        ("api.srs.https_listen", settings.api.srs.https_listen),
+        ("metrics.listen", settings.metrics.listen),
+    ]
+    for name, text in listeners:
+        address = parse_address(text) if text else None
+        if address is None or address.port == 0:
+            continue
+        other = taken.setdefault((address.host, address.port), name)
+        if other != name:
+            raise ConfigError(
+                origin(name), name, f"expected another address than {other}: {text}"
+            )
+
+
+def _check_apis(settings: Settings, origin: Origin) -> None:
+    srs = settings.api.srs
+    if bool(srs.username) != bool(srs.password):
+        have, lack = (
+            ("username", "password") if srs.username else ("password", "username")
+        )
+        name = f"api.srs.{have}"
+        raise ConfigError(origin(name), name, f"expected api.srs.{lack} beside it")
+    if srs.username or settings.api.allow_open:
+        return
+    for name, text in (
+        ("api.srs.listen", srs.listen),
+        ("api.srs.https_listen", srs.https_listen),
+    ):
+        if text and not is_loopback(parse_address(text).host):
+            raise ConfigError(
+                origin(name),
+                name,
+                f"{text} is open to others: expected api.srs.username and password, "
+                "a loopback address, or api.allow_open = true",
+            )
+
+
+def _check_auth(settings: Settings, origin: Origin) -> None:
+    auth, hooks = settings.auth, settings.hooks
+    modes = [
+        ("publish", auth.publish, auth.publish_tokens, hooks.on_publish),
+        ("play", auth.play, auth.play_tokens, hooks.on_play),
+    ]
+    for action, mode, tokens, urls in modes:
+        if mode == "token" and not tokens and not urls:
+            name = f"auth.{action}"
+            raise ConfigError(
+                origin(name),
+                name,
+                f"token lets nobody {action}: expected auth.{action}_tokens or "
+                f"hooks.on_{action}",
+            )
+
+
+def _check_vhosts(settings: Settings, origin: Origin) -> None:
+    seen: set[str] = set()
+    for vhost in settings.vhosts:
+        if not _VHOST.fullmatch(vhost) or _is_address(vhost):
+            raise ConfigError(
+                origin("vhosts"), "vhosts", f"expected host names, not {vhost!r}"
+            )
+        if vhost in seen or vhost == "default":
+            raise ConfigError(origin("vhosts"), "vhosts", f"{vhost!r} exists already")
+        seen.add(vhost)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

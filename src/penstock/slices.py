@@ -1,0 +1,33 @@
+"""Building long answers without holding the event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+import trio
+
+__all__ = ["SLICE_S", "in_slices"]
+
+SLICE_S = 0.001
+"""How long one slice may take; the loop's budget is 2 ms."""
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+
+async def in_slices(items: Iterable[Item], make: Callable[[Item], Made]) -> list[Made]:
+    """Return ``[make(item) for item in items]``, yielding to the loop in between.
+
+    Args:
+        items: What to shape; must not change meanwhile, so pass a snapshot.
+        make: Pure and short, well under half a millisecond.
+    """
+    made: list[Made] = []
+    deadline = trio.current_time() + SLICE_S
+    for item in items:
+        made.append(make(item))
+        if trio.current_time() >= deadline:
+            await trio.lowlevel.checkpoint()
+            deadline = trio.current_time() + SLICE_S
+    return made
