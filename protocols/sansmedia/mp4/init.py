@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from sansmedia.codecs import Codec, VideoParameters, parameters
+from sansmedia.codecs import AudioParameters, Codec, VideoParameters, parameters
 from sansmedia.sansio import UsageError
 
 from .boxes import encode_box, encode_full_box
@@ -124,11 +124,13 @@ def _complete(track: Mp4Track) -> Mp4Track:
             width=track.width or found.width,
             height=track.height or found.height,
         )
-    return attrs.evolve(
-        track,
-        sample_rate=track.sample_rate or found.sample_rate,
-        channels=track.channels or found.channels,
-    )
+    if isinstance(found, AudioParameters):
+        return attrs.evolve(
+            track,
+            sample_rate=track.sample_rate or found.sample_rate,
+            channels=track.channels or found.channels,
+        )
+    return track
 
 
 def _encode_track(track: Mp4Track) -> bytes:
