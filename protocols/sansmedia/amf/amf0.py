@@ -55,9 +55,10 @@ def decode_values(data: bytes, limits: Limits = _LIMITS) -> list[Value]:
     values in it (marker 0x11), which come out as `amf3` decodes them.
 
     An object or ECMA array that the input ends in, at the border of a member, counts
-    as ended: encoders leave the end marker 00 00 09 of the outermost array away, and
-    other servers read on past that too. An empty name before another marker than 09 is
-    a member of that name.
+    as ended. AMF0 §2.10 draws ECMA arrays without an end marker, and programs wrote
+    them so (lal until 2022, q191201771/lal#237); in the middle of a message such an
+    array cannot be told from a broken one and is not accepted. An empty name before
+    another marker than 09 is a member of that name.
 
     Args:
         data: The body of an RTMP command or data message, or of an FLV script tag.
@@ -238,7 +239,7 @@ class _Encoder:
         self.writer = Writer()
         self._amf3: amf3.Encoder | None = None
 
-    def value(self, value: Encodable, depth: int) -> None:
+    def value(self, value: object, depth: int) -> None:
         writer = self.writer
         if isinstance(value, str):
             self._string(value)
@@ -288,7 +289,7 @@ class _Encoder:
         text = name.encode("utf-8", "replace")
         self.writer.u16(len(text)).put(text)
 
-    def _members(self, members: Mapping[str, Encodable], depth: int) -> None:
+    def _members(self, members: Mapping[str, object], depth: int) -> None:
         inner = _enter(depth)
         for name, value in members.items():
             self._name(name)

@@ -332,7 +332,7 @@ class Encoder:
         self._strings: dict[str, int] = {}
         self._traits: dict[_Traits, int] = {}
 
-    def value(self, value: Encodable, depth: int) -> None:
+    def value(self, value: object, depth: int) -> None:
         """Append ``value``, which stands inside ``depth`` containers."""
         writer = self._writer
         if isinstance(value, str):
@@ -360,7 +360,7 @@ class Encoder:
         else:
             self._container(value, depth)
 
-    def _container(self, value: Encodable, depth: int) -> None:
+    def _container(self, value: object, depth: int) -> None:
         if depth >= ENCODE_DEPTH:
             raise UsageError("values nest without end")
         inner = depth + 1
@@ -397,7 +397,7 @@ class Encoder:
             raise UsageError(f"AMF3 has no form for {type(value).__name__}")
 
     def _object(
-        self, traits: _Traits, members: Mapping[str, Encodable], depth: int
+        self, traits: _Traits, members: Mapping[str, object], depth: int
     ) -> None:
         index = self._traits.get(traits)
         if index is not None:
@@ -414,7 +414,7 @@ class Encoder:
             rest = {k: v for k, v in members.items() if k not in traits.sealed}
             self._named(rest, depth)
 
-    def _named(self, members: Mapping[str, Encodable], depth: int) -> None:
+    def _named(self, members: Mapping[str, object], depth: int) -> None:
         for name, value in members.items():
             # The empty name ends the list, so a member cannot bear it.
             if name:

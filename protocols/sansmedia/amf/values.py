@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import attrs
 
@@ -63,7 +63,7 @@ class EcmaArray(dict[str, "Value"]):
     """A mapping that stands on the wire as an ECMA array. Source: AMF0 §2.10.
 
     Args:
-        values: The pairs, as for ``dict``.
+        values: The pairs, as for ``dict``; encoding judges their types.
         declared_count: The count the peer wrote, where it is not the number of pairs
             (encoders write 0, or count one too many); None writes the true number.
     """
@@ -72,11 +72,11 @@ class EcmaArray(dict[str, "Value"]):
 
     def __init__(
         self,
-        values: Mapping[str, Value] | Iterable[tuple[str, Value]] = (),
+        values: Mapping[str, object] | Iterable[tuple[str, object]] = (),
         *,
         declared_count: int | None = None,
     ) -> None:
-        super().__init__(values)
+        super().__init__(cast("Mapping[str, Value]", values))
         self.declared_count = declared_count
 
     @property
@@ -148,8 +148,9 @@ Value: TypeAlias = (
 come from AMF3 only."""
 
 Encodable: TypeAlias = (
-    "bool | int | float | str | bytes | Mapping[str, Encodable]"
-    " | Sequence[Encodable] | Undefined | Unsupported | Date | XmlDocument | Xml"
+    "bool | int | float | str | bytes | Mapping[str, object]"
+    " | Sequence[object] | Undefined | Unsupported | Date | XmlDocument | Xml"
     " | TypedObject | MixedArray | Vector | Dictionary | None"
 )
-"""What encoding takes: every `Value`, and any mapping or sequence of such."""
+"""What encoding takes: every `Value`, and any mapping or sequence of such. What lies
+inside is typed loosely (JSON-like data goes in as it is) and judged while encoding."""
