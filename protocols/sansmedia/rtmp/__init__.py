@@ -7,6 +7,7 @@ addresses apart, and `lane` writes media for many viewers at once.
 """
 
 from .chunks import ChunkReader, ChunkWriter, encode_chunks
+from .client import RtmpClient
 from .config import ClientConfig, Enhancements, ServerConfig
 from .constants import (
     SHARED_CHUNK_SIZE,
@@ -44,8 +45,12 @@ from .events import (
     StatusReceived,
 )
 from .handshake import ClientHandshake, HandshakeScheme, ServerHandshake
+from .lane import MediaLane, shared_message
 from .limits import Limits
 from .messages import MediaMessage, Message
+from .server import RtmpServer
+from .statistics import Statistics
+from .url import ResolvedName, StreamAddress, decode_url, resolve
 
 __all__ = [
     "SHARED_CHUNK_SIZE",
@@ -66,6 +71,7 @@ __all__ = [
     "HandshakeScheme",
     "Limits",
     "MediaKind",
+    "MediaLane",
     "MediaMessage",
     "MediaReceived",
     "Message",
@@ -84,11 +90,19 @@ __all__ = [
     "ReceiveAudioChanged",
     "ReceiveVideoChanged",
     "ReconnectRequested",
+    "ResolvedName",
+    "RtmpClient",
+    "RtmpServer",
     "SeekRequested",
     "ServerConfig",
     "ServerEvent",
     "ServerHandshake",
+    "Statistics",
     "StatusReceived",
+    "StreamAddress",
     "UserControlType",
+    "decode_url",
     "encode_chunks",
+    "resolve",
+    "shared_message",
 ]

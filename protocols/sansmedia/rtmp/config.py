@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from sansmedia.amf import Encodable
+from sansmedia.amf import Value
 
 from .constants import SHARED_CHUNK_SIZE
 from .handshake import HandshakeScheme
@@ -42,7 +42,7 @@ class ServerConfig:
     enhancements: Enhancements | None = attrs.field(factory=Enhancements)
     """None answers as a legacy server does."""
     ping_interval: float | None = 30.0
-    """Seconds between pings, None for none."""
+    """Seconds between pings, more than 0; None for none."""
     ping_timeout: float = 60.0
     """Seconds without any octet after a ping."""
     idle_timeout: float | None = None
@@ -60,13 +60,13 @@ class ClientConfig:
     """``flashVer``; servers tell publishers and players apart by it."""
     page_url: str = ""
     swf_url: str = ""
-    parameters: Mapping[str, Encodable] = attrs.field(factory=dict)
+    parameters: Mapping[str, Value] = attrs.field(factory=dict)
     """Further members of the connect object; they win over our own."""
     object_encoding: int = 0
     """3 announces AMF3 and sends commands as type 17."""
     handshake: HandshakeScheme = HandshakeScheme.DIGEST_FIRST
     chunk_size: int = SHARED_CHUNK_SIZE
-    """Announced after the handshake."""
+    """Announced once connected."""
     window_size: int = 2_500_000
     """Octets after which the peer shall acknowledge."""
     buffer_ms: int = 1_000
@@ -75,7 +75,7 @@ class ClientConfig:
     connect_timeout: float = 10.0
     """Seconds from the handshake's end to the answer of connect."""
     ping_interval: float | None = None
-    """Seconds between pings, None for none; many servers do not expect any."""
+    """Seconds between pings, more than 0; None for none: servers expect none."""
     ping_timeout: float = 60.0
     """Seconds without any octet after a ping."""
     idle_timeout: float | None = None
