@@ -1,0 +1,183 @@
+"""Rules that keep the sources readable, each with the reason it exists."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from pathlib import Path
+
+# Tasks start in these files alone, so that the tree of nurseries can be read: the
+# application, the listeners, what owns a stream's tasks, and sessions with two sides.
+_MAY_START_TASKS = re.compile(
+    r"src/penstock/("
+    r"app|cli|demo|(cli|demo)/\w+"
+    r"|net/listener|net/driver"
+    r"|engine/registry|engine/hooks|engine/supervisor"
+    r"|sessions/\w+|jobs/supervisor|web/server|dialects/hosting"
+    r")\.py"
+)
+
+# Nothing below the dialects knows one of them.
+_DIALECT = re.compile(r"\b(srs|ome|mmids|live777|datarhei)\b", re.IGNORECASE)
+_NEUTRAL = ("engine", "sessions", "media", "net", "convert")
+
+# What everybody needs is written once, in the layer where all can reach it.
+_WRITTEN_ONCE = {
+    "rescale",
+    "split_annexb",
+    "join_annexb",
+    "split_length_prefixed",
+    "join_length_prefixed",
+    "escape_rbsp",
+    "unescape_rbsp",
+    "serial_add",
+    "serial_distance",
+    "serial_less",
+    "unwrap",
+}
+
+
+def _name(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix()
+
+
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def test_no_module_grows_beyond_700_lines(root: Path, modules: list[Path]) -> None:
+    lengths = {_name(path, root): path.read_bytes().count(b"\n") for path in modules}
+    assert {name: n for name, n in lengths.items() if n > 700} == {}
+
+
+def test_tasks_start_in_the_named_files_alone(root: Path, modules: list[Path]) -> None:
+    starters = set()
+    for path in modules:
+        if not _name(path, root).startswith("src/"):
+            continue
+        for node in ast.walk(_tree(path)):
+            if isinstance(node, ast.Attribute) and node.attr == "start_soon":
+                starters.add(_name(path, root))
+    assert {name for name in starters if not _MAY_START_TASKS.fullmatch(name)} == set()
+
+
+def test_nothing_below_the_dialects_knows_one(root: Path, modules: list[Path]) -> None:
+    neutral = tuple(f"src/penstock/{folder}/" for folder in _NEUTRAL)
+    found = [
+        f"{_name(path, root)}:{number}: {line.strip()}"
+        for path in modules
+        if _name(path, root).startswith(neutral)
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if _DIALECT.search(line)
+    ]
+    assert found == []
+
+
+def test_common_functions_are_written_once(root: Path, modules: list[Path]) -> None:
+    places: dict[str, list[str]] = defaultdict(list)
+    for path in modules:
+        name = _name(path, root)
+        if name.startswith(("src/", "protocols/")):
+            for node in ast.walk(_tree(path)):
+                if isinstance(node, ast.FunctionDef):
+                    places[node.name.lstrip("_")].append(name)
+    twice = {name: places[name] for name in _WRITTEN_ONCE if len(places[name]) > 1}
+    assert twice == {}
+
+
+def _imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def test_fuzz_targets_import_the_libraries_alone(root: Path) -> None:
+    foreign = {
+        f"{path.name}: {name}"
+        for path in (root / "fuzz" / "targets").glob("*.py")
+        for name in _imports(path)
+        if name.split(".")[0] in {"penstock", "trio", "pytest", "hypothesis", "atheris"}
+    }
+    assert foreign == set()
+
+
+def test_dialects_reach_the_server_through_control(root: Path) -> None:
+    allowed = ("penstock.control", "penstock.dialects")
+    foreign = {
+        f"{_name(path, root)}: {name}"
+        for path in (root / "src" / "penstock" / "dialects").rglob("*.py")
+        # The launcher stands before the server: it reads a foreign file and starts us.
+        if path.name != "launcher.py"
+        for name in _imports(path)
+        if name.startswith("penstock.") and not name.startswith(allowed)
+    }
+    assert foreign == set()
+
+
+def test_nothing_edits_the_import_path(root: Path, modules: list[Path]) -> None:
+    editors = {
+        _name(path, root)
+        for path in modules
+        for node in ast.walk(_tree(path))
+        if isinstance(node, ast.Attribute)
+        and node.attr == "path"
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "sys"
+    }
+    assert editors == set()
+
+
+def test_tests_do_not_sleep(root: Path, modules: list[Path]) -> None:
+    sleepers = {
+        _name(path, root)
+        for path in modules
+        if _name(path, root).startswith("tests/")
+        for node in ast.walk(_tree(path))
+        if isinstance(node, ast.Attribute)
+        and node.attr == "sleep"
+        and isinstance(node.value, ast.Name)
+        and node.value.id in {"time", "asyncio"}
+    }
+    assert sleepers == set()
+
+
+def test_no_sentence_promises_later_work(root: Path, modules: list[Path]) -> None:
+    promise = re.compile(
+        r"#.*\b(TO" r"DO|FIX" r"ME|XX" r"X)\b|raise NotImplementedError"
+    )
+    found = [
+        f"{_name(path, root)}:{number}"
+        for path in modules
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if promise.search(line) and path != Path(__file__)
+    ]
+    assert found == []
+
+
+def test_no_path_of_a_developers_machine_is_left(root: Path, files: list[Path]) -> None:
+    machine_path = re.compile(rb"/(?:home|root|work|Users|opt)/[A-Za-z0-9]")
+    text = {
+        ".py",
+        ".md",
+        ".toml",
+        ".ini",
+        ".cfg",
+        ".txt",
+        ".html",
+        ".css",
+        ".js",
+        ".json",
+    }
+    found = [
+        f"{_name(path, root)}:{number}"
+        for path in files
+        if (path.suffix in text or path.parent.name == ".ci") and path != Path(__file__)
+        for number, line in enumerate(path.read_bytes().splitlines(), 1)
+        if machine_path.search(line)
+    ]
+    assert found == []
