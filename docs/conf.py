@@ -18,8 +18,6 @@ source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build"]
 myst_heading_anchors = 3
 autodoc_member_order = "bysource"
-# A part whose pages are still to come is no fault.
-suppress_warnings = ["toc.empty_glob"]
 
 html_theme = "furo"
 html_title = f"penstock {version}"
