@@ -1,0 +1,1 @@
+"""The HTTP control APIs of established servers, each over `penstock.control` alone."""
