@@ -31,7 +31,8 @@ SPECIFICATIONS = (
     r"(?:Encapsulation of )?(?:AV1|VP|Opus|FLAC) in ISO BMFF",
     r"VP Codec ISO Media File Format Binding v1\.0",
     r"ETSI TS \d{3} \d{3}",
-    r"UAX #\d+",
+    r"ATSC A/52",
+    r"Fetch Standard",
 )
 """How a specification is named; an addition here is a decision, not a typing error."""
 
