@@ -45,7 +45,7 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 _SECRET_FIELD = re.compile(r"token|secret|passw|pwd|credential|cookie|jwt")
-_QUERY_VALUE = re.compile(r"([^&;?=\s]*)=([^&;\s]*)")
+_QUERY_VALUE = re.compile(r"([^&;?=\s]*)=([^&;#\s]*)")
 _USERINFO = re.compile(r"(?<=://)([^/?#@\s:]*):[^/?#\s]*@")
 _BARE = re.compile(r"[A-Za-z0-9_.:/@%+*,()\[\]<>-]+")
 
@@ -109,7 +109,8 @@ def configure(
     """
     _output.threshold = LEVELS[level]
     _output.as_json = format == "json"
-    _output.descriptor = descriptor
+    if descriptor != _output.descriptor:
+        _output.descriptor, _output.dropped = descriptor, 0
     if route_standard_logging:
         root = logging.getLogger()
         root.handlers = [_LibraryHandler(logging.WARNING)]

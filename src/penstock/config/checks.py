@@ -93,6 +93,9 @@ def _check_listeners(settings: Settings, origin: Origin) -> None:
             continue
         other = taken.setdefault((address.host, address.port), name)
         if other != name:
+            if origin(name) == "defaults":
+                # What a person has written is what a person can change.
+                name, other = other, name
             raise ConfigError(
                 origin(name), name, f"expected another address than {other}: {text}"
             )

@@ -116,7 +116,8 @@ class _Gathered:
 
 def _unknown_key(name: str, prefix: str) -> str:
     known = [*keys(), *sections()]
-    close = nearest(name, known)
+    # The table it stands in is known to whoever wrote it.
+    close = nearest(name, [path for path in known if not name.startswith(path + ".")])
     if close:
         return f"unknown key; did you mean {close}?"
     siblings = [

@@ -70,12 +70,13 @@ class _Site:
         headers = {name.lower(): value for name, value in request.headers.items()}
         return client_of(peer, headers, self.settings().http.trusted_proxies)
 
-    def is_admin(self) -> bool:
+    def is_signed_in(self) -> bool:
         token = request.cookies.get(COOKIE, "")
         password = self.settings().admin.password
-        if token and self.sign_ins.is_open(token, password, trio.current_time()):
-            return True
-        return is_local_admin(self.client(), request.host)
+        return self.sign_ins.is_open(token, password, trio.current_time())
+
+    def is_admin(self) -> bool:
+        return self.is_signed_in() or is_local_admin(self.client(), request.host)
 
     async def streams(self) -> bytes:
         async with self._streams_lock:
@@ -173,9 +174,14 @@ def _add_queries(app: QuartTrio, site: _Site) -> None:
     @app.get("/penstock/v1/server")
     async def server() -> Response:
         view = await site.control.server()
-        return _json(
-            server_json(view, site.settings(), now=site.wall(), admin=site.is_admin())
+        body = server_json(
+            view,
+            site.settings(),
+            now=site.wall(),
+            admin=site.is_admin(),
+            signed_in=site.is_signed_in(),
         )
+        return _json(body)
 
     @app.get("/penstock/v1/sessions")
     async def sessions() -> Response:

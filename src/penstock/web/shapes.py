@@ -44,7 +44,12 @@ def stream_json(stream: StreamView, now: float) -> bytes:
 
 
 def server_json(
-    server: ServerView, settings: Settings, *, now: float, admin: bool
+    server: ServerView,
+    settings: Settings,
+    *,
+    now: float,
+    admin: bool,
+    signed_in: bool,
 ) -> bytes:
     """Shape the server's figures and what the page must know about its rules."""
     return _dumps(
@@ -67,6 +72,7 @@ def server_json(
             "publish": settings.auth.publish,
             "play": settings.auth.play,
             "admin": admin,
+            "signed_in": signed_in,
             "can_sign_in": bool(settings.admin.password),
         }
     )

@@ -1,0 +1,317 @@
+"""The command line: ``penstock serve``, ``demo``, ``check``, ``probe``, ``relay``.
+
+Whatever a person can put right is one line on standard error and exit code 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+import trio
+
+from penstock import log
+from penstock.config import Address, ConfigError, differences, load
+from penstock.control import ListenerView
+from penstock.settings import Settings
+
+__all__ = ["main", "publish_policy", "serve"]
+
+EXIT_FAILED = 1
+EXIT_CONFIG = 2
+EXIT_INTERRUPTED = 130
+
+Loader = Callable[[], Settings]
+Ready = Callable[[list[ListenerView]], None]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        code: int = arguments.run(arguments)
+    except ConfigError as error:
+        return _complain(str(error))
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone; the interpreter's own last flush must
+        # not complain about it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    return code
+
+
+def serve(
+    settings: Settings, *, ready_file: str | None = None, loader: Loader | None = None
+) -> int:
+    """Run the server until a signal ends it; return the exit code.
+
+    Args:
+        settings: The configuration, already checked.
+        ready_file: Where to write the bound addresses as JSON once all are bound.
+        loader: Reads the configuration again for a reload; without one a reload
+            finds the same.
+    """
+    from penstock import app  # Costs half a second that `--version` need not pay.
+
+    start = partial(
+        app.serve,
+        settings,
+        config_loader=loader or (lambda: settings),
+        ready=_announcer(settings, ready_file),
+    )
+    return _run(settings, start)
+
+
+def publish_policy(settings: Settings) -> str:
+    """Say in one sentence who may publish now."""
+    auth, hooks = settings.auth, settings.hooks
+    who = {
+        "private": "clients on loopback and private addresses may publish; "
+        'set auth.publish to "token" or "open" for others',
+        "token": f"clients with one of {len(auth.publish_tokens)} tokens may publish"
+        if auth.publish_tokens
+        else "whoever hooks.on_publish accepts may publish",
+        "open": "anybody may publish",
+    }[auth.publish]
+    if auth.publish_allow or auth.publish_deny:
+        who += ", within publish_allow and publish_deny"
+    if hooks.on_publish and (auth.publish != "token" or auth.publish_tokens):
+        who += ", if hooks.on_publish accepts"
+    return who
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="penstock", description="A live media server for one box."
+    )
+    version = importlib.metadata.version("penstock")
+    parser.add_argument("--version", action="version", version=f"penstock {version}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, help_text: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=help_text, description=help_text)
+
+    item = command("serve", "Run the server.")
+    _add_config(item)
+    item.add_argument(
+        "--ready-file", metavar="FILE", help="write the bound addresses as JSON"
+    )
+    item.set_defaults(run=_serve_command)
+    item = command("demo", "Run a server that publishes a test picture to itself.")
+    _add_sets(item)
+    item.add_argument("--ready-file", metavar="FILE", help=argparse.SUPPRESS)
+    item.set_defaults(run=_demo_command)
+    item = command("check", "Check a configuration; show what differs from defaults.")
+    _add_config(item)
+    item.set_defaults(run=_check_command)
+    item = command("probe", "Look at a live stream: tracks, rates, start delay.")
+    item.add_argument("url", metavar="URL", help="rtmp(s):// or http(s)://")
+    item.add_argument("--seconds", type=_seconds, default=5.0, metavar="N")
+    item.add_argument("--json", action="store_true", help="print one JSON object")
+    item.set_defaults(run=_probe_command)
+    item = command("relay", "Forward a stream from one RTMP server to another.")
+    item.add_argument("source", metavar="SRC", help="rtmp(s):// URL to play")
+    item.add_argument("destination", metavar="DST", help="rtmp(s):// URL to publish")
+    item.set_defaults(run=_relay_command)
+    return parser
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", metavar="FILE", help="a TOML file")
+    _add_sets(parser)
+
+
+def _add_sets(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        dest="sets",
+        help="set one key; wins over the environment and the file",
+    )
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 3600:
+        raise argparse.ArgumentTypeError("expected more than 0, at most 3600")
+    return value
+
+
+def _serve_command(arguments: argparse.Namespace) -> int:
+    loader = partial(load, arguments.config, arguments.sets, os.environ)
+    return serve(loader(), ready_file=arguments.ready_file, loader=loader)
+
+
+def _check_command(arguments: argparse.Namespace) -> int:
+    settings = load(arguments.config, arguments.sets, os.environ)
+    print("ok")
+    for key, value in differences(settings):
+        print(f"{key} = {value}")
+    return 0
+
+
+def _demo_command(arguments: argparse.Namespace) -> int:
+    from penstock import app, demo
+
+    read = partial(load, None, arguments.sets, os.environ)
+    settings = demo.demo_settings(read())
+    settings, notes = demo.with_free_ports(settings)
+    program = settings.ffmpeg.path or _bundled_ffmpeg()
+    for note in notes:
+        _say(note)
+
+    async def serve_demo(ready: Ready) -> int:
+        # A reload keeps what the demo itself has decided.
+        return await app.serve(settings, config_loader=lambda: settings, ready=ready)
+
+    start = partial(
+        demo.run,
+        settings,
+        program,
+        serve=serve_demo,
+        ready=_announcer(settings, arguments.ready_file),
+        say=_say,
+    )
+    return _run(settings, start)
+
+
+def _bundled_ffmpeg() -> str:
+    import imageio_ffmpeg
+
+    try:
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError:
+        raise ConfigError(
+            "", "ffmpeg.path", "imageio-ffmpeg has no FFmpeg here: name a program"
+        ) from None
+
+
+def _probe_command(arguments: argparse.Namespace) -> int:
+    from penstock import probe
+
+    try:
+        report = trio.run(probe.probe, arguments.url, arguments.seconds)
+    except probe.ProbeError as error:
+        _complain(str(error))
+        return EXIT_FAILED
+    print(probe.as_json(report) if arguments.json else probe.as_text(report))
+    return 0
+
+
+def _relay_command(arguments: argparse.Namespace) -> int:
+    for url in (arguments.source, arguments.destination):
+        if not url.startswith(("rtmp://", "rtmps://")):
+            return _complain(f"expected an rtmp:// or rtmps:// URL, not {url!r}")
+    from penstock.sessions import relay
+
+    log.configure()
+    return trio.run(relay.run_standalone, arguments.source, arguments.destination)
+
+
+def _run(settings: Settings, start: Callable[[], Awaitable[int]]) -> int:
+    log.configure(settings.log.level, settings.log.format)
+    try:
+        return trio.run(start)
+    except BaseException as error:
+        leaf = _only_leaf(error)
+        if isinstance(leaf, ConfigError):
+            return _complain(str(leaf))
+        if isinstance(leaf, FileNotFoundError | PermissionError):
+            return _complain(f"{leaf.filename}: {leaf.strerror}")
+        if isinstance(leaf, KeyboardInterrupt):
+            return EXIT_INTERRUPTED
+        if not isinstance(error, Exception):
+            raise
+        log.exception("the server has failed", error)
+        return EXIT_FAILED
+
+
+def _only_leaf(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def _announcer(settings: Settings, ready_file: str | None) -> Ready:
+    def announce(listeners: list[ListenerView]) -> None:
+        version = importlib.metadata.version("penstock")
+        log.info(
+            "started",
+            version=version,
+            pid=os.getpid(),
+            publishing=publish_policy(settings),
+        )
+        shown = ", ".join(
+            f"{item.name} {Address(item.address, item.port)}" for item in listeners
+        )
+        _say(f"penstock {version} is ready: {shown}")
+        if ready_file is not None:
+            _write_ready_file(ready_file, version, listeners)
+        _notify("READY=1")
+
+    return announce
+
+
+def _write_ready_file(
+    path: str, version: str, listeners: Sequence[ListenerView]
+) -> None:
+    record = {
+        "pid": os.getpid(),
+        "version": version,
+        "listeners": [
+            {
+                "name": item.name,
+                "address": item.address,
+                "port": item.port,
+                "secure": item.secure,
+            }
+            for item in listeners
+        ],
+    }
+    folder = os.path.dirname(path) or "."
+    try:
+        # Whoever waits for the file must never read half of it.
+        with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as file:
+            json.dump(record, file)
+        os.chmod(file.name, 0o644)
+        os.replace(file.name, path)
+    except OSError as error:
+        message = f"{path} cannot be written: {error.strerror}"
+        raise ConfigError("", "--ready-file", message) from None
+
+
+def _notify(state: str) -> None:
+    """Tell the service manager, if one asks (sd_notify)."""
+    path = os.environ.get("NOTIFY_SOCKET", "")
+    if not path.startswith(("/", "@")):
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
+        try:
+            out.connect("\0" + path[1:] if path.startswith("@") else path)
+            out.send(state.encode())
+        except OSError as error:
+            log.warning("service manager not told", error=error.strerror)
+
+
+def _say(line: str) -> None:
+    try:
+        print(line, flush=True)
+    except OSError:
+        # The server outlives whoever read its first line.
+        log.debug("standard output is closed")
+
+
+def _complain(line: str) -> int:
+    print(f"penstock: {line}", file=sys.stderr)
+    return EXIT_CONFIG

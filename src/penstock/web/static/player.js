@@ -1,0 +1,157 @@
+// Plays one endless fragmented MP4 in a <video> element and keeps it at the live edge.
+//
+// The browser itself reads the stream; all that is done here is to look how far behind
+// the picture is, play a little faster to catch up, and connect again when it stands.
+
+const TICK_MS = 500;
+const LATE_S = 2; // beyond this, catch up
+const CAUGHT_S = 1; // until this
+const LOST_S = 12; // beyond this, connecting again is quicker
+const STALL_S = 5;
+const FIRST_PICTURE_S = 15; // a viewer may wait for a publisher
+
+export class Player {
+  /** `report(state, text)`: state is "live", "late", "waiting", "blocked" or "off". */
+  constructor(video, report) {
+    this.video = video;
+    this.report = report;
+    this.url = null;
+    this.failures = 0;
+    this.retry = 0;
+    this.wantsSound = false;
+    video.addEventListener("playing", () => this.#moved());
+    video.addEventListener("ended", () => this.#again("The stream has paused"));
+    video.addEventListener("error", () => this.#failed());
+    document.addEventListener("visibilitychange", () => this.#tick());
+    setInterval(() => this.#tick(), TICK_MS);
+  }
+
+  play(url) {
+    if (url === this.url) return;
+    this.stop();
+    this.url = url;
+    this.failures = 0;
+    this.#start("Starting…");
+  }
+
+  stop() {
+    clearTimeout(this.retry);
+    this.retry = 0;
+    this.url = null;
+    this.video.removeAttribute("src");
+    this.video.load();
+    this.report("off", "");
+  }
+
+  /** Turn sound on or off; returns whether it is on now. */
+  async sound(on) {
+    this.wantsSound = on;
+    this.video.muted = !on;
+    if (this.url && !this.retry) await this.#run();
+    return !this.video.muted;
+  }
+
+  #start(text) {
+    clearTimeout(this.retry);
+    this.retry = 0;
+    this.started = performance.now();
+    this.lastMove = this.started;
+    this.lastTime = -1;
+    this.seen = false;
+    this.report("waiting", text);
+    // A fresh address: what the browser kept of the last connection is the past.
+    const mark = this.url.includes("?") ? "&" : "?";
+    this.video.playbackRate = 1;
+    this.video.src = `${this.url}${mark}_=${Date.now().toString(36)}`;
+    this.#run();
+  }
+
+  async #run() {
+    this.video.muted = !this.wantsSound;
+    try {
+      await this.video.play();
+    } catch (error) {
+      if (error.name === "NotAllowedError" && !this.video.muted) {
+        // Sound needs a gesture; the picture does not.
+        this.wantsSound = false;
+        this.video.muted = true;
+        this.video.play().catch(() => this.report("blocked", "Press a key or click to play"));
+      }
+    }
+  }
+
+  #again(text) {
+    if (!this.url || this.retry) return;
+    this.failures += 1;
+    const wait = Math.min(5000, 400 * 2 ** Math.min(4, this.failures - 1));
+    this.report("waiting", `${text}. Trying again…`);
+    this.retry = setTimeout(() => this.#start("Trying again…"), wait);
+  }
+
+  /** A <video> does not tell why it failed: ask once, so that a person can act. */
+  async #failed() {
+    const url = this.url;
+    if (!url || this.retry) return;
+    let text = "No picture";
+    if (this.failures === 0) {
+      const abort = new AbortController();
+      try {
+        const { status } = await fetch(url, { signal: abort.signal, cache: "no-store" });
+        if (status === 401 || status === 403) text = "Watching is not permitted";
+        else if (status === 404) text = "Nobody publishes this stream";
+        else if (status < 400) text = "This browser cannot play the stream";
+      } catch {
+        text = "The server does not answer";
+      }
+      abort.abort();
+    }
+    if (url === this.url) this.#again(text);
+  }
+
+  #moved() {
+    this.lastMove = performance.now();
+  }
+
+  #tick() {
+    const video = this.video;
+    if (!this.url || this.retry) return;
+    if (document.hidden) {
+      // Browsers rest hidden pictures; judging them would connect in vain.
+      this.#moved();
+      return;
+    }
+    const now = performance.now();
+    if (video.currentTime !== this.lastTime) {
+      if (this.lastTime >= 0 && video.currentTime > 0) {
+        this.seen = true;
+        this.failures = 0;
+      }
+      this.lastTime = video.currentTime;
+      this.lastMove = now;
+    }
+    const still = (now - this.lastMove) / 1000;
+    if (!this.seen) {
+      if (still > FIRST_PICTURE_S) this.#again("No picture");
+      return;
+    }
+    if (still > STALL_S) {
+      this.#again("The picture stands");
+      return;
+    }
+    const behind = this.#behind();
+    if (behind > LOST_S) {
+      this.#again("Too far behind");
+      return;
+    }
+    if (behind > LATE_S) video.playbackRate = behind > 4 ? 1.25 : 1.1;
+    else if (behind < CAUGHT_S) video.playbackRate = 1;
+    if (video.paused) this.#run();
+    const late = behind > LATE_S || still > 1;
+    this.report(late ? "late" : "live", `Live · ${behind.toFixed(1)} s buffered`);
+  }
+
+  #behind() {
+    const { buffered, currentTime } = this.video;
+    return buffered.length ? Math.max(0, buffered.end(buffered.length - 1) - currentTime) : 0;
+  }
+}
