@@ -18,7 +18,6 @@ import imageio_ffmpeg
 import pytest
 from sansmedia.codecs import Codec
 from sansmedia.mp4 import (
-    BitRate,
     Colour,
     InitSegment,
     MediaSample,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from sansmedia.codecs import Codec, ac3, flac, opus, vp9
 from sansmedia.sansio import ProtocolError, Reader
 
 __all__ = [
+    "canonical_configuration",
     "decode_dfla",
     "decode_dops",
     "decode_vpcc",
@@ -17,11 +19,21 @@ __all__ = [
 
 _OPUS_MAGIC = b"OpusHead"
 _FLAC_MAGIC = b"fLaC"
-_STREAMINFO_SIZE = 34
 _DOLBY_SYNC = b"\x0b\x77"
-_SAMPLE_RATES = (48_000, 44_100, 32_000)
-_REDUCED_SAMPLE_RATES = (24_000, 22_050, 16_000)
-_BLOCKS = (1, 2, 3, 6)
+
+
+def canonical_configuration(codec: Codec, configuration: bytes) -> bytes:
+    """Return a configuration in the form that `sansmedia.codecs.parameters` takes.
+
+    Raises: ProtocolError if it must be read for that and is damaged.
+    """
+    if codec is Codec.OPUS and configuration:
+        return _OPUS_MAGIC + configuration.removeprefix(_OPUS_MAGIC)
+    if codec is Codec.AC3:
+        return encode_dac3(configuration)
+    if codec is Codec.EAC3:
+        return encode_dec3(configuration)
+    return configuration
 
 
 def encode_vpcc(configuration: bytes) -> bytes:
@@ -32,26 +44,22 @@ def encode_vpcc(configuration: bytes) -> bytes:
     Args:
         configuration: VPCodecConfigurationRecord with or without the version and
             flags before it; empty = profile 0, 8 bits, 4:2:0, all else unknown.
+
+    Raises: ProtocolError for a damaged record.
     """
-    if not configuration:
-        return b"\x01\0\0\0" + bytes([0, 0, 8 << 4 | 1 << 1, 2, 2, 2, 0, 0])
-    # A record cannot begin so: its third octet holds the bit depth, 8 or more.
-    if configuration.startswith(b"\x01\0\0\0"):
-        return configuration
-    return b"\x01\0\0\0" + configuration
+    if configuration:
+        return vp9.encode_vpcc(vp9.decode_vpcc(configuration))
+    return vp9.encode_vpcc(vp9.VpCodecConfigurationRecord(0, 0, 8, 1))
 
 
 def decode_vpcc(body: bytes) -> bytes:
     """Return VPCodecConfigurationRecord out of the body of ``vpcC``.
 
     Source: VP Codec ISO Media File Format Binding v1.0 §2.
-    Raises: ProtocolError ``truncated``, or ``unsupported`` for another version.
+
+    Raises: ProtocolError for a damaged record or another version.
     """
-    source = "VP Codec ISO Media File Format Binding v1.0 §2"
-    reader = Reader(body, source=source)
-    if reader.u32() >> 24 != 1:
-        raise ProtocolError("vpcC is not version 1", code="unsupported", source=source)
-    return reader.rest()
+    return vp9.encode_vpcc(vp9.decode_vpcc(body), full_box=False)
 
 
 def encode_dops(configuration: bytes, channels: int, sample_rate: int) -> bytes:
@@ -61,44 +69,26 @@ def encode_dops(configuration: bytes, channels: int, sample_rate: int) -> bytes:
 
     Args:
         configuration: OpusHead, with or without its magic; empty = no pre-skip.
-        channels: Used if there is no configuration.
+        channels: 1 or 2; used if there is no configuration.
         sample_rate: Used if there is no configuration.
-    Raises: ProtocolError ``truncated``.
+
+    Raises: ProtocolError for a damaged OpusHead.
     """
-    if not configuration:
-        return bytes([0, channels, 0, 0]) + sample_rate.to_bytes(4, "big") + bytes(3)
-    reader = Reader(configuration.removeprefix(_OPUS_MAGIC), source="RFC 7845 §5.1")
-    reader.skip(1)
-    count = reader.take(1)
-    pre_skip = reader.take(2)[::-1]
-    rate = reader.take(4)[::-1]
-    gain = reader.take(2)[::-1]
-    mapping = reader.rest()
-    if not mapping:
-        raise ProtocolError(
-            "OpusHead ends before its channel mapping family",
-            code="truncated",
-            source="RFC 7845 §5.1",
-        )
-    return b"\0" + count + pre_skip + rate + gain + mapping
+    if configuration:
+        head = opus.decode_opus_head(canonical_configuration(Codec.OPUS, configuration))
+    else:
+        head = opus.OpusHead(channels, pre_skip=0, input_sample_rate=sample_rate)
+    return opus.encode_dops(head)
 
 
 def decode_dops(body: bytes) -> bytes:
     """Return OpusHead with its magic out of the body of ``dOps``.
 
     Source: Encapsulation of Opus in ISO BMFF §4.3.2, RFC 7845 §5.1.
-    Raises: ProtocolError ``truncated``, or ``unsupported`` for another version.
+
+    Raises: ProtocolError for a damaged body or another version.
     """
-    source = "Encapsulation of Opus in ISO BMFF §4.3.2"
-    reader = Reader(body, source=source)
-    if reader.u8() != 0:
-        raise ProtocolError("dOps is not version 0", code="unsupported", source=source)
-    count = reader.take(1)
-    pre_skip = reader.take(2)[::-1]
-    rate = reader.take(4)[::-1]
-    gain = reader.take(2)[::-1]
-    mapping = reader.take(1) + reader.rest()
-    return _OPUS_MAGIC + b"\x01" + count + pre_skip + rate + gain + mapping
+    return opus.encode_opus_head(opus.decode_dops(body))
 
 
 def encode_dfla(configuration: bytes) -> bytes:
@@ -111,9 +101,9 @@ def encode_dfla(configuration: bytes) -> bytes:
             headers, with or without ``fLaC`` before them.
     """
     blocks = configuration.removeprefix(_FLAC_MAGIC)
-    if len(blocks) == _STREAMINFO_SIZE:
+    if len(blocks) == flac.STREAMINFO_SIZE:
         # Block type 0 (STREAMINFO) with last-metadata-block set.
-        blocks = b"\x80" + _STREAMINFO_SIZE.to_bytes(3, "big") + blocks
+        blocks = b"\x80" + flac.STREAMINFO_SIZE.to_bytes(3, "big") + blocks
     return bytes(4) + blocks
 
 
@@ -121,78 +111,49 @@ def decode_dfla(body: bytes) -> bytes:
     """Return STREAMINFO out of the body of ``dfLa``, or all blocks if there are more.
 
     Source: Encapsulation of FLAC in ISO BMFF §3.3.2, RFC 9639 §8.1.
+
     Raises: ProtocolError ``truncated`` or ``malformed``.
     """
-    source = "Encapsulation of FLAC in ISO BMFF §3.3.2"
-    reader = Reader(body, source=source)
+    reader = Reader(body, source="Encapsulation of FLAC in ISO BMFF §3.3.2")
     reader.skip(4)
     blocks = reader.rest()
-    first = Reader(blocks, source=source)
-    kind = first.u8() & 0x7F
-    size = first.u24()
-    if kind != 0 or size != _STREAMINFO_SIZE:
-        raise ProtocolError("dfLa does not begin with STREAMINFO", source=source)
-    stream_info = first.take(size)
-    return blocks if first.remaining else stream_info
+    stream_info = flac.streaminfo_of(blocks)
+    return stream_info if len(blocks) == len(stream_info) + 4 else blocks
 
 
 def encode_dac3(configuration: bytes) -> bytes:
     """Return the body of ``dac3``.
 
-    Source: ETSI TS 102 366 §F.4, §4.3, §4.4.
+    Source: ETSI TS 102 366 §F.4.
 
     Args:
         configuration: That body itself, or the first sync frame (0x0B77 ...).
-    Raises: ProtocolError ``truncated``.
+
+    Raises: ProtocolError for a damaged or another codec's frame.
     """
     if not configuration.startswith(_DOLBY_SYNC):
         return configuration
-    reader = Reader(configuration, source="ETSI TS 102 366 §4.3")
-    reader.skip(4)
-    head = reader.u24()
-    rate_code, size_code = head >> 22, head >> 16 & 0x3F
-    stream_id, mode_of_service = head >> 11 & 0x1F, head >> 8 & 7
-    channel_mode = head >> 5 & 7
-    # Mix levels stand between acmod and lfeon, two bits for each that applies.
-    lfe_shift = 4
-    if channel_mode & 1 and channel_mode != 1:
-        lfe_shift -= 2
-    if channel_mode & 4:
-        lfe_shift -= 2
-    if channel_mode == 2:
-        lfe_shift -= 2
-    lfe = head >> lfe_shift & 1
-    bits = rate_code << 22 | stream_id << 17 | mode_of_service << 14
-    bits |= channel_mode << 11 | lfe << 10 | (size_code >> 1) << 5
-    return bits.to_bytes(3, "big")
+    frame = ac3.decode_sync_frame(configuration)
+    if frame.codec is not Codec.AC3:
+        raise ProtocolError("dac3 describes AC-3", source="ETSI TS 102 366 §F.4")
+    return ac3.dac3_from_sync_frame(frame)
 
 
 def encode_dec3(configuration: bytes) -> bytes:
     """Return the body of ``dec3``.
 
-    Source: ETSI TS 102 366 §F.6, §E.1.2.2.
+    Source: ETSI TS 102 366 §F.6.
 
     Args:
-        configuration: That body itself, or the first sync frame (0x0B77 ...), of
-            which one independent substream is described.
-    Raises: ProtocolError ``truncated``, or ``malformed`` for a reserved sample rate.
+        configuration: That body itself, or the first packet (0x0B77 ...): one frame
+            of each substream, or six blocks' worth of frames.
+
+    Raises: ProtocolError for a damaged or another codec's frame.
     """
     if not configuration.startswith(_DOLBY_SYNC):
         return configuration
-    source = "ETSI TS 102 366 §E.1.2.2"
-    reader = Reader(configuration, source=source)
-    reader.skip(2)
-    head = reader.u32()
-    size = ((head >> 16 & 0x7FF) + 1) * 2
-    rate_code, second_code = head >> 14 & 3, head >> 12 & 3
-    channel_mode, lfe, stream_id = head >> 9 & 7, head >> 8 & 1, head >> 3 & 0x1F
-    if rate_code < 3:
-        rate, blocks = _SAMPLE_RATES[rate_code], _BLOCKS[second_code]
-    elif second_code < 3:
-        rate, blocks = _REDUCED_SAMPLE_RATES[second_code], 6
-    else:
-        raise ProtocolError("a reserved sample rate", source=source)
-    data_rate = min(size * 8 * rate // (blocks * 256 * 1000), 0x1FFF)
-    bits = data_rate << 27 | rate_code << 22 | stream_id << 17
-    bits |= channel_mode << 9 | lfe << 8
-    return bits.to_bytes(5, "big")
+    substreams: dict[tuple[bool, int], ac3.SyncFrame] = {}
+    for frame, _ in ac3.split_sync_frames(configuration):
+        # A packet of six blocks may have several frames of the same substream.
+        substreams.setdefault((frame.stream_type == 1, frame.substream_id), frame)
+    return ac3.dec3_from_sync_frames(list(substreams.values()))

@@ -14,7 +14,8 @@ from sansmedia.codecs import AudioParameters, Codec, VideoParameters, parameters
 from sansmedia.sansio import UsageError
 
 from .boxes import encode_box, encode_full_box
-from .sample_entries import encode_sample_entry
+from .configurations import canonical_configuration
+from .sample_entries import encode_sample_entry, mp3_object_type
 from .tracks import Mp4Track, pack_language
 
 __all__ = ["encode_init_segment", "mime_type"]
@@ -84,28 +85,32 @@ def mime_type(tracks: Sequence[Mp4Track]) -> str:
     return f'{main}/mp4; codecs="{names}"'
 
 
-_FIXED_NAMES = {
+def _parameters(track: Mp4Track) -> VideoParameters | AudioParameters | None:
+    configuration = canonical_configuration(track.codec, track.configuration)
+    return parameters(track.codec, configuration)
+
+
+# Names of codecs whose configuration may be empty, or is no part of the name.
+_OTHER_NAMES = {
+    Codec.VP8: "vp08.00.00.08",
     Codec.OPUS: "opus",
-    Codec.FLAC: "flac",
     Codec.AC3: "ac-3",
     Codec.EAC3: "ec-3",
-    Codec.MP3: "mp4a.6B",
 }
-"""Names that do not depend on a configuration."""
 
 
 def _rfc6381(track: Mp4Track) -> str:
-    if track.codec in _FIXED_NAMES:
-        return _FIXED_NAMES[track.codec]
-    if track.codec is Codec.VP8 and not track.configuration:
-        return "vp08.00.00.08"
-    found = parameters(track.codec, track.configuration)
-    if found is None:
-        raise UsageError(f"no MIME type for {track.codec.name}")
-    name: str = found.rfc6381
-    if track.sample_entry:
-        name = track.sample_entry + name[4:]
-    return name
+    found = _parameters(track)
+    if found is not None:
+        name: str = found.rfc6381
+        if track.codec in (Codec.H264, Codec.H265) and track.sample_entry:
+            return track.sample_entry + name[4:]
+        return name
+    if track.codec is Codec.MP3:
+        return f"mp4a.{mp3_object_type(track.sample_rate):02X}"
+    if track.codec not in _OTHER_NAMES:
+        raise UsageError(f"no MIME type for {track.codec.name} without configuration")
+    return _OTHER_NAMES[track.codec]
 
 
 def _complete(track: Mp4Track) -> Mp4Track:
@@ -117,7 +122,7 @@ def _complete(track: Mp4Track) -> Mp4Track:
     )
     if is_complete or not track.configuration:
         return track
-    found = parameters(track.codec, track.configuration)
+    found = _parameters(track)
     if isinstance(found, VideoParameters):
         return attrs.evolve(
             track,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
-from sansmedia.codecs import Codec
+from sansmedia.codecs import Codec, flac
 from sansmedia.sansio import ProtocolError, Reader, UsageError
 
 from . import configurations as forms
@@ -24,7 +24,12 @@ from .descriptors import (
 from .limits import Limits
 from .tracks import BitRate, Colour, Mp4Track
 
-__all__ = ["SampleEntry", "decode_sample_entry", "encode_sample_entry"]
+__all__ = [
+    "SampleEntry",
+    "decode_sample_entry",
+    "encode_sample_entry",
+    "mp3_object_type",
+]
 
 _SOURCE = "ISO 14496-12 §8.5.2"
 _FOUR_CC: Mapping[Codec, tuple[str, ...]] = {
@@ -141,9 +146,9 @@ def _encode_audio(track: Mp4Track, code: bytes) -> bytes:
             ),
         )
     elif track.codec is Codec.FLAC:
-        body = forms.encode_dfla(configuration)
-        sample_size = _flac_sample_size(body)
-        inner = encode_box(b"dfLa", body)
+        stream_info = flac.decode_streaminfo(flac.streaminfo_of(configuration))
+        sample_size = stream_info.bits_per_sample
+        inner = encode_box(b"dfLa", forms.encode_dfla(configuration))
     elif track.codec is Codec.AC3:
         inner = encode_box(b"dac3", forms.encode_dac3(configuration))
     else:
@@ -154,29 +159,24 @@ def _encode_audio(track: Mp4Track, code: bytes) -> bytes:
     return encode_box(code, fields, inner, _encode_bit_rate(track))
 
 
+def mp3_object_type(sample_rate: int) -> int:
+    """Return objectTypeIndication of MP3: 0x69 for MPEG-2 rates, else 0x6B.
+
+    Source: ISO 14496-1 §7.2.6.6.
+    """
+    return 0x69 if 0 < sample_rate < _LOWEST_MPEG1_RATE else 0x6B
+
+
 def _encode_descriptor(track: Mp4Track) -> bytes:
     rate = track.bit_rate or BitRate(0, 0)
-    if track.codec is Codec.AAC:
-        object_type = 0x40
-    elif 0 < track.sample_rate < _LOWEST_MPEG1_RATE:
-        object_type = 0x69
-    else:
-        object_type = 0x6B
+    is_aac = track.codec is Codec.AAC
     return encode_elementary_stream(
-        object_type,
-        track.configuration if track.codec is Codec.AAC else b"",
+        0x40 if is_aac else mp3_object_type(track.sample_rate),
+        track.configuration if is_aac else b"",
         buffer_size=rate.buffer_size,
         maximum_bps=rate.maximum_bps,
         average_bps=rate.average_bps,
     )
-
-
-def _flac_sample_size(body: bytes) -> int:
-    # Bits a sample minus one: 5 bits, 103 bits into STREAMINFO (RFC 9639 §8.2), which
-    # follows 4 octets of version and flags and 4 of block header.
-    reader = Reader(body, source="RFC 9639 §8.2")
-    reader.skip(8 + 12)
-    return (reader.u16() >> 4 & 0x1F) + 1
 
 
 @attrs.frozen

@@ -48,7 +48,7 @@ class Mp4Track:
     - AAC: AudioSpecificConfig;
     - Opus: OpusHead, with or without its magic; empty = no pre-skip;
     - FLAC: STREAMINFO, or metadata blocks, with or without ``fLaC`` before them;
-    - AC-3, E-AC-3: the body of ``dac3``/``dec3``, or the first sync frame;
+    - AC-3, E-AC-3: the body of ``dac3``/``dec3``, or the first packet;
     - MP3: empty.
 
     The reader gives the first form of each, Opus with its magic.

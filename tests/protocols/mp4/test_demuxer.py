@@ -194,7 +194,7 @@ def test_a_track_of_unknown_codec_is_left_out() -> None:
 
 
 def test_more_samples_than_the_limit_are_refused() -> None:
-    # A run of default-sized samples costs the sender sixteen octets, whatever it claims.
+    # A run of default-sized samples costs sixteen octets, whatever it claims.
     trun = encode_full_box(b"trun", 0, 0, (1 << 30).to_bytes(4, "big"))
     tfhd = encode_full_box(b"tfhd", 0, 0x020000, b"\0\0\0\1")
     moof = encode_box(b"moof", encode_box(b"traf", tfhd, trun))

@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import pytest
+from sansmedia.codecs import Codec
+from sansmedia.mp4 import (
+    BitRate,
+    Colour,
+    InitSegment,
+    Limits,
+    MediaSample,
+    Mp4Demuxer,
+    Mp4Track,
+    decode_boxes,
+    decode_init_segment,
+    encode_box,
+    encode_init_segment,
+    mime_type,
+)
+from sansmedia.sansio import ProtocolError, UsageError
+
+Load = Callable[[str], Any]
+
+
+def tracks_of(vector: Any) -> tuple[Mp4Track, ...]:
+    init = Mp4Demuxer().feed(vector.data)[0]
+    assert isinstance(init, InitSegment)
+    return init.tracks
+
+
+def again(*tracks: Mp4Track) -> tuple[Mp4Track, ...]:
+    return decode_init_segment(encode_init_segment(tracks)).tracks
+
+
+MIME_TYPES = {
+    "h264_aac": 'video/mp4; codecs="avc1.64000A, mp4a.40.2"',
+    "h264_avc3": 'video/mp4; codecs="avc3.64000A"',
+    "h265": 'video/mp4; codecs="hvc1.1.6.L30.90"',
+    "h265_hev1": 'video/mp4; codecs="hev1.1.6.L30.90"',
+    "av1_opus": 'video/mp4; codecs="av01.0.00M.08, opus"',
+    "vp9_opus": 'video/mp4; codecs="vp09.00.10.08, opus"',
+    "mp3": 'audio/mp4; codecs="mp4a.6B"',
+    "mp3_low": 'audio/mp4; codecs="mp4a.69"',
+    "flac": 'audio/mp4; codecs="flac"',
+    "ac3": 'audio/mp4; codecs="ac-3"',
+    "eac3": 'audio/mp4; codecs="ec-3"',
+}
+
+
+@pytest.mark.parametrize("name", sorted(MIME_TYPES))
+def test_the_mime_type_names_every_codec(named_vector: Load, name: str) -> None:
+    assert mime_type(tracks_of(named_vector(name))) == MIME_TYPES[name]
+
+
+def test_vp8_and_bare_opus_have_a_mime_type() -> None:
+    tracks = [Mp4Track(1, Codec.VP8, 1000), Mp4Track(2, Codec.OPUS, 48_000)]
+    assert mime_type(tracks) == 'video/mp4; codecs="vp08.00.00.08, opus"'
+
+
+@pytest.mark.parametrize(
+    "tracks", [[], [Mp4Track(1, Codec.H264, 90_000)], [Mp4Track(1, Codec.SPEEX, 1)]]
+)
+def test_no_mime_type_without_a_configuration(tracks: list[Mp4Track]) -> None:
+    with pytest.raises(UsageError):
+        mime_type(tracks)
+
+
+@pytest.mark.parametrize("name", ["h264_aac", "h265", "aac", "opus", "flac", "ac3"])
+def test_size_rate_and_channels_come_from_the_configuration(
+    named_vector: Load, name: str
+) -> None:
+    tracks = tracks_of(named_vector(name))
+    bare = [
+        attrs.evolve(track, width=0, height=0, sample_rate=0, channels=0)
+        for track in tracks
+    ]
+    assert again(*bare) == tracks
+
+
+@pytest.mark.parametrize("name", ["ac3", "eac3"])
+def test_the_first_packet_of_dolby_stands_for_its_configuration(
+    named_vector: Load, name: str
+) -> None:
+    vector = named_vector(name)
+    init, first, *_ = Mp4Demuxer().feed(vector.data)
+    assert isinstance(init, InitSegment)
+    assert isinstance(first, MediaSample)
+    track = attrs.evolve(
+        init.tracks[0], configuration=first.payload, sample_rate=0, channels=0
+    )
+    assert again(track) == init.tracks
+
+
+def test_a_packet_of_the_other_dolby_codec_is_a_protocol_error(
+    named_vector: Load,
+) -> None:
+    first = Mp4Demuxer().feed(named_vector("eac3").data)[1]
+    assert isinstance(first, MediaSample)
+    track = Mp4Track(1, Codec.AC3, 48_000, first.payload)
+    with pytest.raises(ProtocolError):
+        encode_init_segment([track])
+
+
+def test_configurations_may_come_with_or_without_their_wrapping(
+    named_vector: Load,
+) -> None:
+    (opus,) = tracks_of(named_vector("opus"))
+    assert opus.configuration.startswith(b"OpusHead")
+    bare = attrs.evolve(opus, configuration=opus.configuration[8:])
+    assert again(bare) == (opus,)
+
+    (flac,) = tracks_of(named_vector("flac"))
+    assert len(flac.configuration) == 34
+    blocks = b"\x80\0\0\x22" + flac.configuration
+    for form in (blocks, b"fLaC" + blocks):
+        assert again(attrs.evolve(flac, configuration=form)) == (flac,)
+
+    (vp9,) = tracks_of(named_vector("vp9_10"))
+    boxed = attrs.evolve(vp9, configuration=b"\x01\0\0\0" + vp9.configuration)
+    assert again(boxed) == (vp9,)
+
+
+def test_flac_keeps_all_its_metadata_blocks(named_vector: Load) -> None:
+    (flac,) = tracks_of(named_vector("flac"))
+    blocks = b"\0\0\0\x22" + flac.configuration + b"\x84\0\0\x03tag"
+    (read,) = again(attrs.evolve(flac, configuration=b"fLaC" + blocks))
+    assert read.configuration == blocks
+
+
+def test_mp3_may_use_its_own_sample_entry() -> None:
+    track = Mp4Track(
+        1, Codec.MP3, 44_100, sample_rate=44_100, channels=2, sample_entry=".mp3"
+    )
+    assert again(track) == (track,)
+    assert b"esds" not in encode_init_segment([track])
+
+
+def test_colour_pixel_aspect_bit_rate_and_language_come_back(
+    named_vector: Load,
+) -> None:
+    (track,) = tracks_of(named_vector("h265"))
+    track = attrs.evolve(
+        track,
+        colour=Colour(9, 16, 9, full_range=True),
+        pixel_aspect=(4, 3),
+        bit_rate=BitRate(800_000, 500_000, 1000),
+        language="fra",
+    )
+    assert again(track) == (track,)
+
+
+def test_a_rate_beyond_sixteen_bits_is_left_to_the_configuration() -> None:
+    track = Mp4Track(1, Codec.MP3, 96_000, sample_rate=96_000, channels=2)
+    assert again(track)[0].sample_rate == 0
+
+
+def test_brands_of_cmaf_belong_to_files_of_one_track() -> None:
+    tracks = [Mp4Track(1, Codec.VP8, 1000), Mp4Track(2, Codec.OPUS, 48_000)]
+    both = decode_boxes(encode_init_segment(tracks))[0]
+    one = decode_boxes(encode_init_segment(tracks[:1]))[0]
+    assert both.payload == b"iso6\0\0\0\0iso6mp41"
+    assert one.payload == b"iso6\0\0\0\0iso6mp41cmfccmf2"
+
+
+@pytest.mark.parametrize(
+    "tracks",
+    [
+        [],
+        [Mp4Track(1, Codec.VP8, 1000), Mp4Track(1, Codec.OPUS, 48_000)],
+        [Mp4Track(1, Codec.PCM_ALAW, 8000)],
+        [Mp4Track(1, Codec.VP8, 1000, sample_entry="avc1")],
+    ],
+)
+def test_tracks_that_mp4_cannot_have_are_a_usage_error(tracks: list[Mp4Track]) -> None:
+    with pytest.raises(UsageError):
+        encode_init_segment(tracks)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"track_id": 0},
+        {"track_id": 1 << 32},
+        {"timescale": 0},
+        {"width": 1 << 16},
+        {"language": "en"},
+        {"language": "EN1"},
+    ],
+)
+def test_a_track_that_does_not_fit_its_fields_is_a_usage_error(
+    arguments: dict[str, Any],
+) -> None:
+    fitting: dict[str, Any] = {"track_id": 1, "codec": Codec.VP8, "timescale": 1}
+    with pytest.raises(UsageError):
+        Mp4Track(**{**fitting, **arguments})
+
+
+@pytest.mark.parametrize(
+    "configuration", [b"OpusHead", b"\x01\x02\x38", b"OpusHead\x01\0" + bytes(9)]
+)
+def test_a_damaged_opus_head_is_a_protocol_error(configuration: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        encode_init_segment([Mp4Track(1, Codec.OPUS, 48_000, configuration)])
+
+
+def test_every_cut_of_an_init_segment_is_a_protocol_error(vector: Any) -> None:
+    data = encode_init_segment(tracks_of(vector))
+    for end in range(len(data)):
+        with pytest.raises(ProtocolError):
+            decode_init_segment(data[:end])
+
+
+def test_more_tracks_than_the_limit_are_a_protocol_error() -> None:
+    data = encode_init_segment(
+        [Mp4Track(number, Codec.OPUS, 48_000) for number in (1, 2, 3)]
+    )
+    with pytest.raises(ProtocolError) as caught:
+        decode_init_segment(data, Limits(max_tracks=2))
+    assert caught.value.code == "limit"
+
+
+def test_an_edit_list_moves_the_times_of_its_track(named_vector: Load) -> None:
+    data = named_vector("h264_delay_moov").data
+    movie = decode_init_segment(data)
+    assert [extends.shift for extends in movie.extends.values()] == [-2048]
+    assert movie.is_fragmented
+
+
+def test_a_file_without_moov_is_a_protocol_error() -> None:
+    with pytest.raises(ProtocolError):
+        decode_init_segment(encode_box(b"ftyp", b"isom"))
