@@ -34,7 +34,7 @@ _EXTENDED_SAR = 255
 
 @attrs.frozen
 class Vui:
-    """The usability information that a server has a use for (annex E of both standards)."""
+    """The usability information that a server has a use for (annex E of each)."""
 
     sample_aspect_ratio: tuple[int, int] | None = None
     """Width and height of a sample; None if unspecified."""
