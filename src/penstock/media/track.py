@@ -26,7 +26,7 @@ class Track:
     """Number within its kind, as the ingest numbers them; 0 is the main one."""
     kind: TrackKind
     codec: Codec | None
-    """None for data tracks."""
+    """None for data tracks, and for codecs that are only passed on."""
     clock_rate: int
     """Ticks a second of `Frame.dts`: video 90,000, audio its sample rate."""
     configuration: bytes = b""
@@ -35,6 +35,9 @@ class Track:
     """Counts the configurations of this track within its publication."""
     parameters: VideoParameters | AudioParameters | None = None
     """What the configuration says, decoded once."""
+    wire_codec: int = 0
+    """The ingest's own codec number, so that a codec nobody here knows can leave by
+    the protocol it came by."""
     group: str = ""
     """Alternates of one source (simulcast, multitrack) share a group."""
     language: str = ""

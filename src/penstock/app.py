@@ -1,0 +1,345 @@
+"""Where everything is built and wired: the only place that makes the server's objects.
+
+Background nursery (outlets' flush tasks, ticks, web applications) > sessions >
+accept loops. A signal ends them from the inside out: listeners, sessions, the rest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib.metadata
+import signal
+import socket
+import ssl
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+
+import attrs
+import httpx
+import trio
+
+from penstock import log, metrics
+from penstock.config import ConfigError, bind_error, changes_needing_restart
+from penstock.control import HookAction, Invalid, ListenerView
+from penstock.control.system import SystemFigures
+from penstock.convert.framing import converter_for
+from penstock.dialects import srs
+from penstock.engine.callbacks import Callbacks
+from penstock.engine.control import EngineControl
+from penstock.engine.engine import Engine, policy_of
+from penstock.engine.gate import Gate
+from penstock.engine.registry import Refusal, Registry
+from penstock.net.http_host import HttpHost
+from penstock.net.listener import accept_forever, bind_tcp
+from penstock.net.tls import TlsWire, server_context
+from penstock.net.wire import Wire
+from penstock.sessions.http_port import serve_http_connection
+from penstock.sessions.relay import RelaySupervisor
+from penstock.sessions.rtmp import serve_rtmp
+from penstock.settings import HooksSettings, Settings
+from penstock.web import create_app as create_web_app
+
+__all__ = ["serve"]
+
+_DRAIN_S = 5.0
+_INTERRUPT_S = 1.5
+_TLS_HANDSHAKE_S = 10.0
+
+Ready = Callable[[list[ListenerView]], None]
+Handler = Callable[[socket.socket], Awaitable[None]]
+
+
+async def serve(
+    settings: Settings, *, config_loader: Callable[[], Settings], ready: Ready
+) -> int:
+    """Run a server until SIGTERM or SIGINT.
+
+    Args:
+        settings: The configuration, already checked.
+        config_loader: Reads it again for SIGHUP and the APIs' reload.
+        ready: Told once, when every address is bound.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        ConfigError: an address cannot be bound, or a certificate not be used.
+    """
+    async with (
+        httpx.AsyncClient(trust_env=False) as client,
+        trio.open_nursery() as background,
+    ):
+        server = _Server(settings, config_loader, client, background)
+        await server.run(background, ready)
+        background.cancel_scope.cancel()
+    return 0
+
+
+@attrs.frozen
+class _Listener:
+    """One address to be bound and what is done with its connections."""
+
+    name: str
+    address: str
+    secure: bool
+    handle: Handler
+
+
+def _certificates(settings: Settings) -> dict[str, ssl.SSLContext]:
+    """Return the TLS configurations by listener. Raises: ConfigError."""
+    http, rtmps, api = settings.http, settings.rtmps, settings.api.srs
+    pairs = [("http", http.cert, http.key)]
+    if rtmps.listen:
+        pairs.append(("rtmps", rtmps.cert or http.cert, rtmps.key or http.key))
+    if api.https_listen:
+        pairs.append(("api.srs.https", api.cert or http.cert, api.key or http.key))
+    contexts = {}
+    for name, cert, key in pairs:
+        if cert:
+            try:
+                contexts[name] = server_context(cert, key)
+            except OSError as error:
+                reason = error.strerror or str(error)
+                raise ConfigError("", f"{name}.cert", f"{cert}: {reason}") from error
+    return contexts
+
+
+def _hook_urls(hooks: HooksSettings) -> dict[HookAction, list[str]]:
+    return {
+        action: urls
+        for action in HookAction
+        if (urls := list(getattr(hooks, action.value)))
+    }
+
+
+class _Server:
+    """One running server."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        config_loader: Callable[[], Settings],
+        client: httpx.AsyncClient,
+        background: trio.Nursery,
+    ) -> None:
+        self._settings = settings
+        self._config_loader = config_loader
+        self._tls = _certificates(settings)
+        self._exhausted_at = float("-inf")
+        self._names = srs.Names(settings.api.srs.server_id)
+        self._system = SystemFigures()
+        self._callbacks = Callbacks(
+            format=srs.SrsHooks(self._names),
+            urls=_hook_urls(settings.hooks),
+            timeout_s=settings.hooks.timeout_s,
+            client=client,
+            server=lambda: self._control.server(),
+        )
+        self._registry = Registry(
+            policy_of(settings),
+            make_converter=converter_for,
+            nursery=background,
+            max_streams=settings.limits.streams,
+            replace_publisher=settings.stream.second_publisher == "replace",
+        )
+        self._gate = Gate(settings.auth, settings.limits, self._callbacks)
+        self._engine = Engine(settings, self._registry, self._gate)
+        self._relays = RelaySupervisor(self._engine)
+        self._control = EngineControl(
+            self._engine,
+            server_id=uuid.uuid4().hex,
+            version=importlib.metadata.version("penstock"),
+            reload=self._reload,
+            relays=self._relays.views,
+        )
+        self._web = HttpHost(create_web_app(self._control, lambda: self._settings))
+        self._srs = HttpHost(
+            srs.create_app(self._control, self._system, settings.api.srs, self._names)
+        )
+        self._metrics = HttpHost(metrics.create_app(self._control))
+
+    # -- running ----------------------------------------------------------------------
+
+    async def run(self, background: trio.Nursery, ready: Ready) -> None:
+        """Serve until a signal says otherwise."""
+        with self._bound() as listening:
+            for host in (self._web, self._srs, self._metrics):
+                await background.start(host.run)
+            background.start_soon(self._system.run)
+            background.start_soon(self._engine.run_ticks)
+            background.start_soon(self._engine.run_stall_probe)
+            background.start_soon(self._relays.run)
+            # What start-up made lives as long as the process: the collector need
+            # not walk it again and again.
+            gc.collect()
+            gc.freeze()
+            async with trio.open_nursery() as sessions:
+                async with trio.open_nursery() as accepting:
+                    for listener, sock in listening:
+                        accepting.start_soon(
+                            accept_forever,
+                            sock,
+                            listener.handle,
+                            sessions,
+                            self._exhausted,
+                        )
+                    with trio.open_signal_receiver(
+                        signal.SIGTERM, signal.SIGINT, signal.SIGHUP
+                    ) as signals:
+                        ready(list(self._control.listeners))
+                        drain_s = await self._until_told_to_stop(signals)
+                    accepting.cancel_scope.cancel()
+                await self._say_goodbye()
+                sessions.cancel_scope.deadline = trio.current_time() + drain_s
+        log.info("stopped")
+
+    async def _until_told_to_stop(self, signals: object) -> float:
+        """Handle signals; return how long sessions may take to end."""
+        async for number in signals:  # type: ignore[attr-defined] # trio's private type
+            if number == signal.SIGHUP:
+                try:
+                    await self._reload()
+                except Invalid as error:
+                    log.error("reload refused", reason=str(error))
+                continue
+            log.info("stopping", signal=signal.Signals(number).name)
+            return _DRAIN_S if number == signal.SIGTERM else _INTERRUPT_S
+        return 0.0
+
+    async def _say_goodbye(self) -> None:
+        self._gate.closing = True
+        for host in (self._web, self._srs, self._metrics):
+            await host.stop()
+        for session in list(self._registry.sessions.values()):
+            session.kick("server stops")
+
+    # -- listeners --------------------------------------------------------------------
+
+    def _listeners(self) -> list[_Listener]:
+        s = self._settings
+        api = s.api.srs
+        return [
+            _Listener("http", s.http.listen, "http" in self._tls, self._http),
+            _Listener("rtmp", s.rtmp.listen, False, self._rtmp),
+            _Listener("rtmps", s.rtmps.listen, True, self._rtmps),
+            _Listener("api.srs", api.listen, False, partial(self._api, self._srs, "")),
+            _Listener(
+                "api.srs.https",
+                api.https_listen,
+                True,
+                partial(self._api, self._srs, "api.srs.https"),
+            ),
+            _Listener(
+                "metrics",
+                s.metrics.listen,
+                False,
+                partial(self._api, self._metrics, ""),
+            ),
+        ]
+
+    @contextlib.contextmanager
+    def _bound(self) -> Iterator[list[tuple[_Listener, socket.socket]]]:
+        """Bind every listener or none. Raises: ConfigError."""
+        with contextlib.ExitStack() as stack:
+            listening = []
+            views = []
+            for listener in self._listeners():
+                if not listener.address:
+                    continue
+                try:
+                    sock = stack.enter_context(bind_tcp(listener.address))
+                except OSError as error:
+                    key = f"{listener.name}.listen".replace("https.l", "https_l")
+                    raise bind_error(key, listener.address, error) from error
+                address, port = sock.getsockname()[:2]
+                views.append(
+                    ListenerView(listener.name, address, port, listener.secure)
+                )
+                listening.append((listener, sock))
+            self._control.listeners = tuple(views)
+            yield listening
+
+    def _exhausted(self, error: OSError) -> None:
+        now = trio.current_time()
+        if now - self._exhausted_at >= 5.0:
+            self._exhausted_at = now
+            log.error("cannot accept connections", reason=error.strerror)
+
+    # -- connections ------------------------------------------------------------------
+
+    async def _http(self, sock: socket.socket) -> None:
+        await serve_http_connection(
+            self._engine, self._web, lambda: self._tls.get("http"), sock
+        )
+
+    async def _rtmp(self, sock: socket.socket) -> None:
+        await self._admitted_rtmp(Wire(sock))
+
+    async def _rtmps(self, sock: socket.socket) -> None:
+        await self._admitted_rtmp(TlsWire(sock, self._tls["rtmps"]))
+
+    async def _admitted_rtmp(self, wire: Wire) -> None:
+        address = wire.peer[0]
+        try:
+            self._gate.admit(address)
+        except Refusal as refusal:
+            self._registry.refuse(refusal)
+            log.debug("connection refused", client=address, reason=refusal.reason)
+            wire.close()
+            return
+        try:
+            if await self._secured(wire):
+                await serve_rtmp(self._engine, wire)
+        finally:
+            self._gate.dismiss(address)
+
+    async def _api(self, host: HttpHost, tls: str, sock: socket.socket) -> None:
+        wire = TlsWire(sock, self._tls[tls]) if tls else Wire(sock)
+        if await self._secured(wire):
+            await host.serve(wire)
+
+    @staticmethod
+    async def _secured(wire: Wire) -> bool:
+        """Do the TLS handshake, if there is one to do; False if it failed."""
+        if not isinstance(wire, TlsWire):
+            return True
+        address = wire.peer[0]
+        try:
+            with trio.fail_after(_TLS_HANDSHAKE_S):
+                await wire.handshake()
+        except (OSError, trio.TooSlowError) as error:
+            log.debug("TLS handshake failed", client=address, reason=str(error))
+            wire.close()
+            return False
+        return True
+
+    # -- reload -----------------------------------------------------------------------
+
+    async def _reload(self) -> None:
+        """Read the configuration and certificates again. Raises: Invalid."""
+        try:
+            settings = await trio.to_thread.run_sync(self._config_loader)
+            tls = _certificates(settings)
+        except ConfigError as error:
+            raise Invalid(str(error)) from error
+        unchanged = changes_needing_restart(self._settings, settings)
+        self._apply(settings, tls)
+        log.info("configuration reloaded", needs_restart=", ".join(unchanged) or None)
+
+    def _apply(self, settings: Settings, tls: dict[str, ssl.SSLContext]) -> None:
+        self._settings = self._engine.settings = settings
+        self._tls.update(tls)
+        policy = policy_of(settings)
+        self._registry.policy = policy
+        for stream in self._registry.streams.values():
+            stream.policy = policy
+        self._registry.max_streams = settings.limits.streams
+        replace = settings.stream.second_publisher == "replace"
+        self._registry.replace_publisher = replace
+        self._gate.auth, self._gate.limits = settings.auth, settings.limits
+        self._callbacks.urls = _hook_urls(settings.hooks)
+        self._callbacks.timeout_s = settings.hooks.timeout_s
+        log.configure(settings.log.level, settings.log.format)
+        self._relays.reconcile()

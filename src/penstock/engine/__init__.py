@@ -1,0 +1,1 @@
+"""Streams, their outlets and viewers, sessions, admission: what happens in between."""

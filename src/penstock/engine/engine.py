@@ -1,0 +1,134 @@
+"""The engine as sessions see it: registry, gate, settings, time."""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+import attrs
+import trio
+
+from penstock.settings import Settings
+
+from .gate import Gate
+from .rates import ShortRate
+from .registry import Registry
+from .session import Role
+from .stream import StreamPolicy
+
+__all__ = ["Engine", "policy_of"]
+
+_TICK_S = 1.0
+_PROBE_S = 0.05
+_STALL_WINDOW_S = 60.0
+
+
+def policy_of(settings: Settings) -> StreamPolicy:
+    """Return how streams behave under these settings."""
+    stream = settings.stream
+    return StreamPolicy(
+        gop_cache=stream.gop_cache,
+        cache_max_bytes=stream.cache_max_bytes,
+        ring_seconds=stream.ring_seconds,
+        ring_max_bytes=stream.ring_max_bytes,
+        slow_viewer_s=stream.slow_viewer_s,
+        wait_for_publisher_s=stream.wait_for_publisher_s,
+        republish_wait_s=stream.republish_wait_s,
+        merge_s=settings.rtmp.merge_ms / 1000,
+    )
+
+
+@attrs.define(eq=False)
+class Engine:
+    """What every session is given; made once by `app.py`."""
+
+    settings: Settings
+    registry: Registry
+    gate: Gate
+    bytes_received_before: int = 0
+    bytes_sent_before: int = 0
+    _send_rate: ShortRate = attrs.field(factory=ShortRate)
+    _address_rates: dict[str, ShortRate] = attrs.field(factory=dict)
+    _over_since: dict[str, float] = attrs.field(factory=dict)
+    _stalls: list[tuple[float, float]] = attrs.field(factory=list)
+
+    def vhost_name(self, host: str) -> str:
+        """Return the virtual host that a client's host name means."""
+        return host if host in self.settings.vhosts else "default"
+
+    # -- totals ---------------------------------------------------------------------
+
+    @property
+    def bytes_received(self) -> int:
+        """Octets from all media sessions since the start."""
+        ended = sum(v.bytes_received for v in self.registry.vhosts.values())
+        return ended + sum(s.bytes_received for s in self.registry.sessions.values())
+
+    @property
+    def bytes_sent(self) -> int:
+        """Octets to all media sessions since the start."""
+        ended = sum(v.bytes_sent for v in self.registry.vhosts.values())
+        return ended + sum(s.bytes_sent for s in self.registry.sessions.values())
+
+    def loop_stall_s(self) -> float:
+        """Return the longest stall of the event loop in the last minute."""
+        horizon = trio.current_time() - _STALL_WINDOW_S
+        return max((stall for at, stall in self._stalls if at >= horizon), default=0.0)
+
+    # -- time -----------------------------------------------------------------------
+
+    async def run_ticks(self) -> None:
+        """Keep time for streams, rates and limits, until cancelled."""
+        while True:
+            await trio.sleep(_TICK_S)
+            self.tick(trio.current_time())
+
+    def tick(self, now: float) -> None:
+        """Do what is due once a second."""
+        self.registry.tick(now)
+        self._send_rate.sample(now, 0, self.bytes_sent)
+        self.gate.send_bps = self._send_rate.bits_per_s
+        limits = self.settings.limits
+        if limits.bandwidth_per_address_bps:
+            self._measure_addresses(now)
+        if limits.publish_bitrate_bps:
+            self._end_heavy_publishers(now, limits.publish_bitrate_bps)
+
+    def _measure_addresses(self, now: float) -> None:
+        sent: dict[str, int] = {}
+        for session in self.registry.sessions.values():
+            sent[session.address] = sent.get(session.address, 0) + session.bytes_sent
+        rates = {
+            address: self._address_rates.get(address) or ShortRate() for address in sent
+        }
+        for address, rate in rates.items():
+            rate.sample(now, 0, sent[address])
+        self._address_rates = rates
+        self.gate.send_bps_by_address = {a: r.bits_per_s for a, r in rates.items()}
+
+    def _end_heavy_publishers(self, now: float, limit_bps: int) -> None:
+        over: dict[str, float] = {}
+        for stream in self.registry.streams.values():
+            publication = stream.publication
+            if publication is None or publication.rate.bits_per_s <= limit_bps:
+                continue
+            session = publication.session
+            over[session.id] = self._over_since.get(session.id, now)
+            if now - over[session.id] >= 10.0:
+                session.kick(f"sends more than {limit_bps} bit/s")
+        self._over_since = over
+
+    async def run_stall_probe(self) -> None:
+        """Measure how late the loop is, until cancelled."""
+        while True:
+            before = perf_counter()
+            await trio.sleep(_PROBE_S)
+            late = perf_counter() - before - _PROBE_S
+            now = trio.current_time()
+            self._stalls.append((now, max(0.0, late)))
+            if len(self._stalls) > 2 * _STALL_WINDOW_S / _PROBE_S:
+                horizon = now - _STALL_WINDOW_S
+                self._stalls = [s for s in self._stalls if s[0] >= horizon]
+
+    def publishers(self) -> int:
+        """Return how many sessions publish now."""
+        return sum(s.role is Role.PUBLISH for s in self.registry.sessions.values())

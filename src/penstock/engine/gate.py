@@ -1,0 +1,186 @@
+"""Who may come in: limits, addresses, tokens, and the hooks of others."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from collections import Counter
+from collections.abc import Iterable
+from urllib.parse import parse_qsl
+
+import attrs
+
+from penstock.control import HookAction, HookEvent
+from penstock.settings import AuthSettings, LimitsSettings
+
+from .callbacks import Callbacks
+from .registry import Refusal
+from .session import Session
+from .views import session_view
+
+__all__ = ["Gate", "in_networks", "is_private"]
+
+_PRIVATE = [
+    ipaddress.ip_network(text)
+    for text in (
+        "127.0.0.0/8",
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "169.254.0.0/16",
+        "::1/128",
+        "fc00::/7",
+        "fe80::/10",
+    )
+]
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+
+
+def is_private(address: str) -> bool:
+    """Tell whether an address is loopback, private or link-local.
+
+    Source: RFC 1918 §3, RFC 4193 §3.1, RFC 3927 §2.1, RFC 4291 §2.5.6.
+    """
+    parsed = _address(address)
+    return parsed is not None and any(parsed in network for network in _PRIVATE)
+
+
+def in_networks(address: str, networks: Iterable[str]) -> bool:
+    """Tell whether an address lies in one of the networks (CIDR or one address)."""
+    parsed = _address(address)
+    return parsed is not None and any(
+        parsed in ipaddress.ip_network(network, strict=False) for network in networks
+    )
+
+
+def _has_token(parameters: str, tokens: Iterable[str]) -> bool:
+    given = [v for k, v in parse_qsl(parameters) if k == "token"]
+    found = False
+    for token in tokens:
+        for value in given:
+            # No early return: the time must not tell which token came close.
+            found |= hmac.compare_digest(value.encode(), token.encode())
+    return found
+
+
+@attrs.define(eq=False)
+class Gate:
+    """Admission to one server. A reload replaces ``auth`` and ``limits``."""
+
+    auth: AuthSettings
+    limits: LimitsSettings
+    callbacks: Callbacks
+    send_bps: int = 0
+    """What all viewers take now; kept up to date by the engine's tick."""
+    send_bps_by_address: dict[str, int] = attrs.field(factory=dict)
+    closing: bool = False
+    _connections: Counter[str] = attrs.field(factory=Counter)
+    _total: int = 0
+
+    # -- connections ----------------------------------------------------------------
+
+    def admit(self, address: str) -> None:
+        """Count a new connection in. Raises: Refusal, then it is not counted."""
+        limits = self.limits
+        if limits.sessions and self._total >= limits.sessions:
+            raise Refusal("the server has too many connections", "limit")
+        per_address = limits.sessions_per_address
+        if per_address and self._connections[address] >= per_address:
+            raise Refusal("too many connections from this address", "limit")
+        self._total += 1
+        self._connections[address] += 1
+
+    def dismiss(self, address: str) -> None:
+        """Count a connection out."""
+        self._total -= 1
+        self._connections[address] -= 1
+        if self._connections[address] <= 0:
+            del self._connections[address]
+
+    # -- what sessions ask ------------------------------------------------------------
+
+    async def connect(self, session: Session) -> None:
+        """Ask whether a client may connect. Raises: Refusal."""
+        await self._ask(HookAction.CONNECT, session)
+
+    async def publish(self, session: Session) -> None:
+        """Ask whether a session may publish. Raises: Refusal."""
+        auth = self.auth
+        self._check_address(session, auth.publish_allow, auth.publish_deny)
+        self._check_mode(
+            session,
+            auth.publish,
+            auth.publish_tokens,
+            hooked=self.callbacks.has(HookAction.PUBLISH),
+            verb="publish",
+        )
+        await self._ask(HookAction.PUBLISH, session)
+
+    async def play(self, session: Session) -> None:
+        """Ask whether a session may play. Raises: Refusal."""
+        auth = self.auth
+        self._check_address(session, auth.play_allow, auth.play_deny)
+        self._check_mode(
+            session,
+            auth.play,
+            auth.play_tokens,
+            hooked=self.callbacks.has(HookAction.PLAY),
+            verb="play",
+        )
+        self._check_bandwidth(session.address)
+        await self._ask(HookAction.PLAY, session)
+
+    async def tell(self, action: HookAction, session: Session) -> None:
+        """Tell the hooks what has happened; their answers do not matter."""
+        await self.callbacks.tell(self._event(action, session), brief=self.closing)
+
+    # -- rules ------------------------------------------------------------------------
+
+    def _check_address(
+        self, session: Session, allow: list[str], deny: list[str]
+    ) -> None:
+        address = session.address
+        if in_networks(address, deny) or (allow and not in_networks(address, allow)):
+            raise Refusal("this address is not allowed", "address")
+
+    def _check_mode(
+        self,
+        session: Session,
+        mode: str,
+        tokens: list[str],
+        *,
+        hooked: bool,
+        verb: str,
+    ) -> None:
+        if mode == "open" or (tokens and _has_token(session.parameters, tokens)):
+            return
+        if mode == "private":
+            if hooked or is_private(session.address):
+                return
+            raise Refusal(
+                f"only private addresses may {verb} here (auth.{verb})", "auth"
+            )
+        raise Refusal("the token is missing or wrong", "auth")
+
+    def _check_bandwidth(self, address: str) -> None:
+        limits = self.limits
+        if limits.bandwidth_bps and self.send_bps >= limits.bandwidth_bps:
+            raise Refusal("the server's bandwidth is used up", "limit")
+        per_address = limits.bandwidth_per_address_bps
+        if per_address and self.send_bps_by_address.get(address, 0) >= per_address:
+            raise Refusal("the bandwidth of this address is used up", "limit")
+
+    async def _ask(self, action: HookAction, session: Session) -> None:
+        refusal = await self.callbacks.ask(self._event(action, session))
+        if refusal is not None:
+            raise Refusal(refusal, "hook")
+
+    @staticmethod
+    def _event(action: HookAction, session: Session) -> HookEvent:
+        return HookEvent(action, session_view(session), session.parameters)

@@ -1,0 +1,204 @@
+"""Everything that is running: streams by key and id, sessions by id, totals."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+
+import attrs
+import trio
+
+from .outlet import Outlet
+from .rates import RateWindow
+from .session import Role, Session, StreamKey
+from .stream import Publication, Stream, StreamPolicy
+from .unit import Converter, Form
+
+__all__ = ["Refusal", "Registry", "VhostTotals"]
+
+_TAKEOVER_S = 5.0
+"""A replaced publisher must have let go by then."""
+
+
+class Refusal(Exception):
+    """A client may not do what it asked for.
+
+    Args:
+        reason: One phrase for the client and the log.
+        kind: Which rule: "busy", "limit", "auth", "address", "hook", "absent".
+    """
+
+    def __init__(self, reason: str, kind: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.kind = kind
+
+
+@attrs.define(eq=False)
+class VhostTotals:
+    """What one virtual host has carried; kept until the process ends."""
+
+    name: str
+    id: str = attrs.field(factory=lambda: uuid.uuid4().hex)
+    bytes_received: int = 0
+    """By sessions that have ended."""
+    bytes_sent: int = 0
+    rates: RateWindow = attrs.field(factory=RateWindow)
+
+
+class Registry:
+    """The engine's index; only `app.py` makes one.
+
+    Args:
+        policy: How new streams behave; may be replaced by a reload.
+        make_converter: Gives the converter of a wire form.
+        nursery: Where outlets' flush tasks run.
+        max_streams: Bound on stream entries, 0 for none.
+        replace_publisher: A second publisher takes over instead of being refused.
+    """
+
+    def __init__(
+        self,
+        policy: StreamPolicy,
+        *,
+        make_converter: Callable[[Form], Converter],
+        nursery: trio.Nursery,
+        max_streams: int = 0,
+        replace_publisher: bool = False,
+    ) -> None:
+        self.policy = policy
+        self.max_streams = max_streams
+        self.replace_publisher = replace_publisher
+        self.streams: dict[StreamKey, Stream] = {}
+        self.streams_by_id: dict[str, Stream] = {}
+        self.sessions: dict[str, Session] = {}
+        self.vhosts: dict[str, VhostTotals] = {}
+        self.sessions_total = 0
+        self.session_errors_total = 0
+        self.refusals: dict[str, int] = {}
+        self._make_converter = make_converter
+        self._nursery = nursery
+        self._released = trio.Condition()
+
+    # -- streams ----------------------------------------------------------------------
+
+    def stream(self, key: StreamKey, tc_url: str) -> Stream:
+        """Return the stream of that key, making the entry if there is none.
+
+        Raises:
+            Refusal: there are too many entries.
+        """
+        stream = self.streams.get(key)
+        if stream is None:
+            if self.max_streams and len(self.streams) >= self.max_streams:
+                raise Refusal("too many streams", "limit")
+            stream = Stream(
+                key,
+                self.policy,
+                make_converter=self._make_converter,
+                start_outlet=self._start_outlet,
+                created_at=time.time(),
+                tc_url=tc_url,
+            )
+            self.vhost(key.vhost)
+            self.streams[key] = stream
+            self.streams_by_id[stream.id] = stream
+        return stream
+
+    def _start_outlet(self, outlet: Outlet) -> Callable[[], None]:
+        scope = trio.CancelScope()
+
+        async def run() -> None:
+            with scope:
+                await outlet.run_flush()
+
+        self._nursery.start_soon(run, name=f"flush {outlet.form.format}")
+        return scope.cancel
+
+    def release(self, stream: Stream) -> None:
+        """Forget a stream that nobody publishes or watches any more."""
+        if stream.is_unused and self.streams.get(stream.key) is stream:
+            del self.streams[stream.key]
+            del self.streams_by_id[stream.id]
+            stream.close()
+
+    async def claim(self, session: Session, key: StreamKey) -> Publication:
+        """Make ``session`` the publisher of ``key``, alone.
+
+        Raises:
+            Refusal: somebody publishes it already (or would not leave), or limits.
+        """
+        stream = self.stream(key, session.tc_url)
+        while stream.publication is not None:
+            if not self.replace_publisher:
+                raise Refusal("the stream has a publisher already", "busy")
+            stream.publication.session.kick("replaced by another publisher")
+            with trio.move_on_after(_TAKEOVER_S) as scope:
+                async with self._released:
+                    await self._released.wait()
+            if scope.cancelled_caught:
+                raise Refusal("the former publisher does not leave", "busy")
+            stream = self.stream(key, session.tc_url)
+        session.stream = stream
+        session.role = Role.PUBLISH
+        return stream.publish(session, time.time())
+
+    async def unclaim(self, publication: Publication) -> None:
+        """End a publication and let whoever waits for its place go on."""
+        stream = publication.session.stream
+        if stream is not None:
+            stream.unpublish(publication, trio.current_time())
+            self.release(stream)
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
+            async with self._released:
+                self._released.notify_all()
+
+    # -- sessions ---------------------------------------------------------------------
+
+    def enter(self, session: Session) -> None:
+        """List a session."""
+        self.sessions[session.id] = session
+        self.sessions_total += 1
+
+    def leave(self, session: Session, *, error: bool) -> None:
+        """Take a session off the list and keep its totals."""
+        if self.sessions.pop(session.id, None) is None:
+            return
+        self.session_errors_total += error
+        if session.key is not None:
+            totals = self.vhost(session.key.vhost)
+            totals.bytes_received += session.bytes_received
+            totals.bytes_sent += session.bytes_sent
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Count a refusal."""
+        self.refusals[refusal.kind] = self.refusals.get(refusal.kind, 0) + 1
+
+    def vhost(self, name: str) -> VhostTotals:
+        """Return the totals of a virtual host."""
+        totals = self.vhosts.get(name)
+        if totals is None:
+            totals = self.vhosts[name] = VhostTotals(name)
+        return totals
+
+    # -- time --------------------------------------------------------------------------
+
+    def tick(self, now: float) -> None:
+        """Do what is due in every stream; called about once a second."""
+        for stream in list(self.streams.values()):
+            stream.tick(now)
+        received: dict[str, int] = {}
+        sent: dict[str, int] = {}
+        for session in self.sessions.values():
+            session.rates.sample(now, session.bytes_received, session.bytes_sent)
+            if session.key is not None:
+                vhost = session.key.vhost
+                received[vhost] = received.get(vhost, 0) + session.bytes_received
+                sent[vhost] = sent.get(vhost, 0) + session.bytes_sent
+        for name, totals in self.vhosts.items():
+            totals.rates.sample(
+                now,
+                totals.bytes_received + received.get(name, 0),
+                totals.bytes_sent + sent.get(name, 0),
+            )

@@ -1,0 +1,90 @@
+"""A session: one media connection as the registry, the logs and the APIs know it."""
+
+from __future__ import annotations
+
+import enum
+import uuid
+from typing import TYPE_CHECKING
+
+import attrs
+import trio
+
+from .rates import RateWindow
+
+if TYPE_CHECKING:
+    from penstock.net.wire import Wire
+
+    from .stream import Stream
+    from .viewer import Viewer
+
+__all__ = ["Role", "Session", "StreamKey"]
+
+
+class Role(enum.Enum):
+    """What a session does."""
+
+    CONNECT = "connect"
+    PUBLISH = "publish"
+    PLAY = "play"
+
+
+@attrs.frozen
+class StreamKey:
+    """Which stream: the same for every protocol and every API."""
+
+    vhost: str
+    app: str
+    name: str
+
+    def __str__(self) -> str:
+        path = f"{self.app}/{self.name}"
+        return path if self.vhost == "default" else f"{self.vhost}/{path}"
+
+
+@attrs.define(eq=False, kw_only=True)
+class Session:
+    """One media connection. The session's own task writes it; others read."""
+
+    protocol: str
+    """"rtmp", "rtmps", "http-flv", "ws-flv", "http-fmp4", "ws-fmp4"."""
+    address: str
+    port: int
+    wire: Wire | None
+    started_at: float
+    """Unix seconds."""
+    started: float
+    """Seconds on the loop's clock."""
+    role: Role = Role.CONNECT
+    key: StreamKey | None = None
+    stream: Stream | None = None
+    viewer: Viewer | None = None
+    tc_url: str = ""
+    page_url: str = ""
+    swf_url: str = ""
+    user_agent: str = ""
+    extension: str = ""
+    parameters: str = ""
+    """The client's query without "?", as it came."""
+    relay_id: str | None = None
+    id: str = attrs.field(factory=lambda: uuid.uuid4().hex)
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    end_reason: str = ""
+    """Why it was kicked; "" if it ended by itself."""
+    rates: RateWindow = attrs.field(factory=RateWindow)
+
+    @property
+    def bytes_received(self) -> int:
+        """Octets from the client."""
+        return 0 if self.wire is None else self.wire.bytes_received
+
+    @property
+    def bytes_sent(self) -> int:
+        """Octets to the client."""
+        sent = 0 if self.wire is None else self.wire.bytes_sent
+        return sent if self.viewer is None else sent + self.viewer.head_bytes
+
+    def kick(self, reason: str) -> None:
+        """End the session from outside; its own task cleans up."""
+        if not self.end_reason:
+            self.end_reason = reason
+        self.scope.cancel()

@@ -1,0 +1,259 @@
+"""A viewer: one connection's cursor into the ring of an outlet.
+
+At the head the outlet writes to it directly. Behind, the viewer's own `run` task owns
+the wire: it finishes residue, writes units up to the end and hands itself back to the
+head in the same step that finds nothing left.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING
+
+import trio
+
+from penstock.net.wire import Wire
+
+if TYPE_CHECKING:
+    from .outlet import Outlet
+    from .unit import Unit
+
+__all__ = ["SlowViewer", "Viewer", "ViewerState"]
+
+_BATCH_BYTES = 64 << 10
+
+
+class SlowViewer(Exception):
+    """The viewer could not keep up for longer than it is allowed to."""
+
+
+class ViewerState(enum.Enum):
+    """Who owns the viewer's wire, and why."""
+
+    WAITING = "waiting"
+    """For a key unit (or a publisher); nothing was written yet."""
+    HEAD = "head"
+    """The outlet writes."""
+    BEHIND = "behind"
+    """`Viewer.run` writes."""
+    DETACHED = "detached"
+    """No outlet: paused, or gone."""
+
+
+class Viewer:
+    """One connection that takes units from an outlet.
+
+    Args:
+        wire: Where the bytes go. While attached, only `offer` may write to it.
+        slow_limit_s: How long it may stay behind in one go.
+        preamble: What goes before the very first unit: the head of an HTTP answer.
+    """
+
+    def __init__(
+        self, wire: Wire, *, slow_limit_s: float, preamble: bytes = b""
+    ) -> None:
+        self.wire = wire
+        self.state = ViewerState.WAITING
+        self.outlet: Outlet | None = None
+        self.cursor = 0
+        """Index of the next unit to write."""
+        self.dropped = 0
+        """Units skipped because this viewer was too slow."""
+        self.end_reason = ""
+        """Set by `finish`: leave politely once everything is written."""
+        self.waiting_since = 0.0
+        self.started = False
+        """The header and a key unit have been written."""
+        self._preamble = preamble
+        self._slow_limit_s = slow_limit_s
+        self._start_time = float("-inf")
+        self._behind_since = 0.0
+        self._failure: BaseException | None = None
+        self._wake = trio.Event()
+        self._pending_config: bytes | None = None
+        self._head_total = 0
+        self._head_from = 0
+
+    # -- figures -------------------------------------------------------------
+
+    @property
+    def head_bytes(self) -> int:
+        """Octets that the outlet wrote directly; the wire counts all others."""
+        if self.state is ViewerState.HEAD and self.outlet is not None:
+            return self._head_total + self.outlet.offset(self.cursor) - self._head_from
+        return self._head_total
+
+    @property
+    def behind_bytes(self) -> int:
+        """Octets that wait for this viewer: units not written, and residue."""
+        behind = self.wire.residue_bytes
+        if self.outlet is not None and self.state is ViewerState.BEHIND:
+            behind += self.outlet.offset(self.outlet.end) - self.outlet.offset(
+                self.cursor
+            )
+        return behind
+
+    @property
+    def is_whole(self) -> bool:
+        """True unless the wire broke: bytes may follow the last unit."""
+        return self._failure is None
+
+    # -- called by the outlet -------------------------------------------------
+
+    def begin(self, index: int, start: Unit, start_time: float, now: float) -> None:
+        """Start at ``index``: the header, what ``start`` needs, then units.
+
+        Args:
+            index: The first unit to write; ``start`` itself, or audio before it.
+            start: The key unit.
+            start_time: Audio before this time (seconds) is left out.
+            now: The loop's time.
+        """
+        self.cursor = index
+        self._start_time = start_time
+        self._pending_config = start.config
+        self._become_behind(now)
+
+    def joined_head(self, offset: int) -> None:
+        """The outlet writes from here on; ``offset`` is where the cursor stands."""
+        self.state = ViewerState.HEAD
+        self._head_from = offset
+
+    def skip_count(self, octets: int) -> None:
+        """``octets`` of the head's advance went through the wire, which counts them."""
+        self._head_from += octets
+
+    def fall_behind(self, now: float, unsent: int = 0) -> None:
+        """The wire has residue: the viewer's own task takes over.
+
+        Args:
+            now: The loop's time.
+            unsent: Octets of the last direct write that did not go.
+        """
+        self._head_total = self.head_bytes - unsent
+        self._become_behind(now)
+
+    def _become_behind(self, now: float) -> None:
+        self.state = ViewerState.BEHIND
+        self._behind_since = now
+        self._wake.set()
+
+    def release(self) -> None:
+        """The outlet lets go; residue is still finished."""
+        self._head_total = self.head_bytes
+        self.state = ViewerState.DETACHED
+        self._wake.set()
+
+    def fail(self, error: BaseException) -> None:
+        """The wire broke under a direct write; `run` raises ``error``."""
+        self._head_total = self.head_bytes
+        self._failure = error
+        self.state = ViewerState.DETACHED
+        self._wake.set()
+
+    def finish(self, reason: str) -> None:
+        """Let `run` return once everything that was pushed is written."""
+        if not self.end_reason:
+            self.end_reason = reason
+        if self.state is ViewerState.HEAD and self.outlet is not None:
+            # The head may not have been written up to the end yet.
+            self.outlet.leave_head(self)
+            self.fall_behind(trio.current_time())
+        self._wake.set()
+
+    # -- called by the session -------------------------------------------------
+
+    def offer(self, data: bytes) -> None:
+        """Write control bytes at the next unit border. Raises: OSError."""
+        if not self.wire.offer(data) and self.state is ViewerState.HEAD:
+            assert self.outlet is not None
+            self.outlet.leave_head(self)
+            self.fall_behind(trio.current_time())
+        elif not self.wire.is_clear:
+            self._wake.set()
+
+    async def run(self) -> str:
+        """Write whatever the outlet does not; return why it is over.
+
+        Returns:
+            The reason given to `finish`.
+
+        Raises:
+            OSError: the connection broke.
+            SlowViewer: it stayed behind for too long.
+        """
+        while True:
+            await self._wake.wait()
+            self._wake = trio.Event()
+            if self._failure is not None:
+                raise self._failure
+            if self.state is ViewerState.BEHIND:
+                deadline = self._behind_since + self._slow_limit_s
+                with trio.move_on_at(deadline) as scope:
+                    await self._catch_up()
+                if scope.cancelled_caught:
+                    raise SlowViewer(
+                        f"{self.behind_bytes} bytes behind for {self._slow_limit_s:g} s"
+                    )
+            elif not self.wire.is_clear:
+                await self.wire.flush()
+            if self.end_reason and self.state is not ViewerState.BEHIND:
+                return self.end_reason
+
+    async def _catch_up(self) -> None:
+        outlet = self.outlet
+        assert outlet is not None
+        while self.state is ViewerState.BEHIND:
+            await self.wire.flush()
+            if outlet is not self.outlet:
+                return
+            if self.cursor < outlet.first and not self._skip(outlet):
+                return
+            if self._pending_config is not None:
+                self._write_config(outlet, self._pending_config)
+            if self.cursor == outlet.end:
+                if self.wire.is_clear:
+                    outlet.join_head(self)
+                    return
+            else:
+                self.wire.offer(self._next_batch(outlet))
+            # One checkpoint a batch: a fast viewer with a long way to go must not
+            # hold the loop.
+            await trio.lowlevel.checkpoint()
+
+    def _write_config(self, outlet: Outlet, config: bytes) -> None:
+        self._pending_config = None
+        if not self.started:
+            self.started = True
+            config = self._preamble + outlet.converter.header + config
+        self.wire.offer(config)
+
+    def _skip(self, outlet: Outlet) -> bool:
+        """Jump to the newest key unit; False if there is none and we must wait."""
+        if outlet.key is None:
+            skipped = outlet.end - self.cursor
+            outlet.wait_for_key(self)
+        else:
+            skipped = outlet.key - self.cursor
+            self.cursor = outlet.key
+            key = outlet.unit(outlet.key)
+            self._start_time = key.time
+            self._pending_config = key.config
+        self.dropped += skipped
+        outlet.dropped += skipped
+        return self.state is ViewerState.BEHIND
+
+    def _next_batch(self, outlet: Outlet) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        cursor = self.cursor
+        while cursor < outlet.end and size < _BATCH_BYTES:
+            unit = outlet.unit(cursor)
+            cursor += 1
+            # Audio that plays before the first picture would only shift it.
+            if unit.audio and unit.time < self._start_time:
+                continue
+            parts.append(unit.data)
+            size += len(unit.data)
+        self.cursor = cursor
+        return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -1,0 +1,1 @@
+"""The only place with sockets: listeners, wires (one connection's bytes), TLS."""

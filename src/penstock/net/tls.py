@@ -1,0 +1,146 @@
+"""A wire through TLS, on `ssl.SSLObject` with memory buffers.
+
+A non-blocking `SSLSocket` insists on the same buffer after a refused write, and
+`trio.SSLStream` cannot send without waiting; an `SSLObject` does neither: ciphertext
+is ours to keep as residue.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+
+import trio
+
+from .wire import Wire
+
+__all__ = ["TlsWire", "client_context", "server_context"]
+
+
+class TlsWire(Wire):
+    """A TLS connection over TCP; `handshake` must be awaited first.
+
+    Args:
+        sock: A connected stream socket.
+        context: The TLS configuration.
+        server_hostname: Given, this end is the client and checks that name.
+        prefix: Bytes of the peer that were read off the socket already.
+    """
+
+    secure = True
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        context: ssl.SSLContext,
+        *,
+        server_hostname: str | None = None,
+        prefix: bytes = b"",
+    ) -> None:
+        super().__init__(sock)
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._incoming.write(prefix)
+        self._object = context.wrap_bio(
+            self._incoming,
+            self._outgoing,
+            server_side=server_hostname is None,
+            server_hostname=server_hostname,
+        )
+        self.direct_send = self._direct_send
+
+    async def handshake(self) -> None:
+        """Do the TLS handshake. Raises: ssl.SSLError or OSError if it fails."""
+        while True:
+            try:
+                self._object.do_handshake()
+            except ssl.SSLWantReadError:
+                await self._push()
+                await self._pull()
+            except ssl.SSLError:
+                # The alert says why; the peer should see it.
+                with contextlib.suppress(OSError):
+                    await self._push()
+                raise
+            else:
+                await self._push()
+                return
+
+    async def _push(self) -> None:
+        if not super().offer(self._outgoing.read()):
+            await self.flush()
+
+    async def _pull(self) -> None:
+        data = await super().receive_some()
+        if data:
+            self._incoming.write(data)
+        else:
+            self._incoming.write_eof()
+
+    def _direct_send(self, data: bytes) -> int:
+        """Encrypt and send; -1 if ciphertext had to be kept."""
+        before = self.bytes_sent
+        clear = self.offer(data)
+        # The outlet counts what it writes in plain bytes; ciphertext would be
+        # counted twice.
+        self.bytes_sent = before
+        return len(data) if clear else -1
+
+    def keep(self, data: bytes, sent: int) -> None:
+        """Keep residue; after `direct_send` gave -1 it is kept already."""
+        if sent >= 0:
+            super().keep(data, sent)
+
+    def offer(self, data: bytes) -> bool:
+        """Encrypt and send ``data``; see `Wire.offer`."""
+        if data:
+            self._object.write(data)
+        return super().offer(self._outgoing.read())
+
+    async def receive_some(self, max_bytes: int = 1 << 16) -> bytes:
+        """Return decrypted bytes; empty at the peer's end, clean or not."""
+        while True:
+            try:
+                data = self._object.read(max_bytes)
+            except ssl.SSLWantReadError:
+                if self._outgoing.pending and not super().offer(self._outgoing.read()):
+                    await self.flush()
+                await self._pull()
+            except ssl.SSLZeroReturnError:
+                return b""
+            except ssl.SSLError as error:
+                if error.reason in ("UNEXPECTED_EOF_WHILE_READING", None):
+                    return b""
+                raise
+            else:
+                # Decrypting buffered records needs no I/O: let others run too.
+                await trio.lowlevel.checkpoint()
+                return data
+
+    def _farewell(self) -> None:
+        # Only our close_notify: nobody waits for the peer's.
+        with contextlib.suppress(ssl.SSLError):
+            self._object.unwrap()
+        super().offer(self._outgoing.read())
+
+
+def server_context(cert: str, key: str) -> ssl.SSLContext:
+    """Return a server's TLS configuration, read from PEM files.
+
+    HTTP/1.1 is the only ALPN protocol: live viewers' sockets are handed around
+    whole, which HTTP/2 streams cannot be.
+
+    Raises:
+        OSError, ssl.SSLError: the files are missing or do not fit.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(cert, key)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def client_context() -> ssl.SSLContext:
+    """Return a client's TLS configuration that checks names and chains."""
+    return ssl.create_default_context()

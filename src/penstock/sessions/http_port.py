@@ -1,0 +1,82 @@
+"""The public HTTP port: live paths go to viewers, everything else to the web app."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+from collections.abc import Callable
+
+import trio
+
+from penstock import log
+from penstock.engine.engine import Engine
+from penstock.engine.registry import Refusal
+from penstock.net.http_host import HttpHost
+from penstock.net.tls import TlsWire
+from penstock.net.wire import Wire
+
+from .http_live import plain_answer, serve_live
+from .http_request import LivePath, read_head
+
+__all__ = ["serve_http_connection"]
+
+_TLS_RECORD = 0x16
+_HEAD_S = 10.0
+
+
+async def serve_http_connection(
+    engine: Engine,
+    host: HttpHost,
+    tls: Callable[[], ssl.SSLContext | None],
+    sock: socket.socket,
+) -> None:
+    """Serve one accepted connection of the public port, TLS or not."""
+    wire = Wire(sock)
+    address = wire.peer[0]
+    try:
+        engine.gate.admit(address)
+    except Refusal as refusal:
+        engine.registry.refuse(refusal)
+        with contextlib.suppress(OSError):
+            wire.offer(plain_answer("503 Service Unavailable", refusal.reason, []))
+        await wire.finish(timeout_s=0.5)
+        return
+    try:
+        await _serve(engine, host, tls, wire)
+    except (OSError, ValueError) as error:
+        # Not a session yet: a scanner, or a client that lost its way.
+        log.debug("http connection dropped", client=address, reason=str(error))
+        wire.close()
+    finally:
+        engine.gate.dismiss(address)
+
+
+async def _serve(
+    engine: Engine,
+    host: HttpHost,
+    tls: Callable[[], ssl.SSLContext | None],
+    wire: Wire,
+) -> None:
+    with trio.move_on_after(_HEAD_S) as scope:
+        prefix = await wire.receive_some()
+        context = tls()
+        if prefix[:1] == bytes((_TLS_RECORD,)) and context is not None:
+            secure = TlsWire(wire.sock, context, prefix=prefix)
+            secure.bytes_received = wire.bytes_received
+            wire, prefix = secure, b""
+            await secure.handshake()
+        try:
+            head = await read_head(wire, prefix)
+        except ValueError as error:
+            wire.offer(plain_answer("400 Bad Request", str(error), []))
+            await wire.finish(timeout_s=0.5)
+            return
+    if scope.cancelled_caught or head is None:
+        wire.close()
+        return
+    path = LivePath.of(head.target)
+    if path is not None:
+        await serve_live(engine, wire, head, path)
+    else:
+        await host.serve(wire, head.raw)

@@ -1,0 +1,410 @@
+"""Relays over RTMP(S): pull a stream from another server, or push one to it."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from collections.abc import Callable
+from functools import partial
+
+import attrs
+import trio
+from sansmedia.rtmp import (
+    ClientEvent,
+    MediaReceived,
+    MetadataReceived,
+    PlayEnded,
+    PlayStarted,
+    PublishAccepted,
+    ReconnectRequested,
+)
+from sansmedia.rtmp.url import StreamAddress, decode_url, resolve_reference
+from sansmedia.sansio import ProtocolError
+
+from penstock import log
+from penstock.control import RelayView
+from penstock.convert.flv_to_frames import FlvToFrames
+from penstock.engine.engine import Engine
+from penstock.engine.session import Role, Session, StreamKey
+from penstock.engine.unit import Form
+from penstock.engine.viewer import Viewer
+from penstock.settings import RelaySettings
+
+from .barrier import SessionEnd, new_session, run_session
+from .rtmp_client import RemoteRefusal, RtmpConnection, open_rtmp
+
+__all__ = ["RelaySupervisor", "run_standalone"]
+
+_FIRST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 30.0
+_GOOD_RUN_S = 30.0
+"""A relay that ran this long starts its back-off anew."""
+_LOOK_S = 0.5
+_UNWATCHED_S = 10.0
+
+
+class _Reconnect(Exception):
+    """The server asked us to come back, perhaps elsewhere."""
+
+    def __init__(self, url: str | None) -> None:
+        super().__init__("reconnect requested")
+        self.url = url
+
+
+@attrs.define(eq=False)
+class _Relay:
+    """One configured relay and how it fares."""
+
+    settings: RelaySettings
+    id: str = attrs.field(factory=lambda: uuid.uuid4().hex)
+    state: str = "waiting"
+    attempts: int = 0
+    last_error: str = ""
+    session_id: str | None = None
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+
+    @property
+    def pulls(self) -> bool:
+        """True if the source is remote."""
+        return "://" in self.settings.source
+
+    @property
+    def remote_url(self) -> str:
+        """The end that is elsewhere."""
+        return self.settings.source if self.pulls else self.settings.destination
+
+    @property
+    def key(self) -> StreamKey:
+        """The end that is here."""
+        local = self.settings.destination if self.pulls else self.settings.source
+        app, _, name = local.rpartition("/")
+        return StreamKey("default", app, name)
+
+    def view(self) -> RelayView:
+        """Return what control shows."""
+        return RelayView(
+            id=self.id,
+            source=log.mask_url(self.settings.source, hide_name=False),
+            destination=log.mask_url(self.settings.destination, hide_name=True),
+            state=self.state,
+            attempts=self.attempts,
+            last_error=self.last_error,
+            session_id=self.session_id,
+        )
+
+
+class RelaySupervisor:
+    """Keeps the configured relays running.
+
+    Args:
+        engine: Whose streams they feed or take from.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._relays: dict[RelaySettings, _Relay] = {}
+        self._changed = trio.Event()
+
+    def views(self) -> list[RelayView]:
+        """Return every relay."""
+        return [relay.view() for relay in self._relays.values()]
+
+    def reconcile(self) -> None:
+        """Stop relays that are no longer configured; `run` starts the new ones."""
+        wanted = set(self._engine.settings.relay)
+        for settings in [s for s in self._relays if s not in wanted]:
+            self._relays.pop(settings).scope.cancel()
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Run all relays until cancelled."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                for settings in self._engine.settings.relay:
+                    if settings not in self._relays:
+                        relay = self._relays[settings] = _Relay(settings)
+                        nursery.start_soon(self._keep_running, relay)
+                await self._changed.wait()
+                self._changed = trio.Event()
+
+    async def _keep_running(self, relay: _Relay) -> None:
+        pause_s = _FIRST_PAUSE_S
+        url = relay.remote_url
+        with relay.scope:
+            while True:
+                relay.state = "waiting"
+                await self._wait_until_wanted(relay)
+                relay.state = "connecting"
+                relay.attempts += 1
+                began = trio.current_time()
+                next_url = await self._attempt(relay, url)
+                relay.session_id = None
+                if trio.current_time() - began >= _GOOD_RUN_S:
+                    pause_s = _FIRST_PAUSE_S
+                if next_url is not None:
+                    url = next_url
+                    continue
+                url = relay.remote_url
+                relay.state = "waiting"
+                await trio.sleep(pause_s)
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    async def _wait_until_wanted(self, relay: _Relay) -> None:
+        while True:
+            stream = self._engine.registry.streams.get(relay.key)
+            if relay.pulls:
+                if not relay.settings.on_demand or (stream and stream.viewers):
+                    return
+            elif stream is not None and stream.is_live:
+                return
+            await trio.sleep(_LOOK_S)
+
+    async def _attempt(self, relay: _Relay, url: str) -> str | None:
+        """Run a relay once; return where to go on at once, if the server said so."""
+        try:
+            connection = await open_rtmp(decode_url(url))
+        except (OSError, ProtocolError) as error:
+            self._note(relay, str(error))
+            return None
+        address = decode_url(url)
+        protocol = "rtmps" if connection.wire.secure else "rtmp"
+        session = new_session(protocol, connection.wire)
+        session.relay_id = relay.id
+        session.key = relay.key
+        session.tc_url = address.tc_url
+        session.parameters = address.query
+        relay.session_id = session.id
+        leg: _PullLeg | _PushLeg
+        if relay.pulls:
+            leg = _PullLeg(self._engine, connection, session, relay, address)
+        else:
+            leg = _PushLeg(self._engine, connection, session, relay, address)
+        try:
+            await run_session(self._engine, session, leg.run)
+        finally:
+            await connection.aclose()
+        if leg.error:
+            self._note(relay, leg.error)
+        return leg.next_url
+
+    @staticmethod
+    def _note(relay: _Relay, error: str) -> None:
+        relay.last_error = error
+        log.warning(
+            "relay failed",
+            relay=relay.id,
+            source=log.mask_url(relay.settings.source),
+            destination=log.mask_url(relay.settings.destination, hide_name=True),
+            reason=error,
+        )
+
+
+class _Leg:
+    """What both directions share: the remote end and how it went."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        connection: RtmpConnection,
+        session: Session,
+        relay: _Relay,
+        address: StreamAddress,
+    ) -> None:
+        self.error = ""
+        self.next_url: str | None = None
+        self._engine = engine
+        self._connection = connection
+        self._session = session
+        self._relay = relay
+        self._address = address
+
+    async def run(self) -> str:
+        """Relay until one end ends; return why."""
+        try:
+            return await self._run()
+        except* RemoteRefusal as group:
+            self.error = str(group.exceptions[0])
+        except* _Reconnect as group:
+            url = getattr(group.exceptions[0], "url", None)
+            base = f"{self._address.tc_url}/{self._address.stream}"
+            self.next_url = resolve_reference(base, url) if url else base
+        raise SessionEnd(self.error or "reconnect requested", error=bool(self.error))
+
+    async def _run(self) -> str:
+        raise AssertionError("each direction has its own")
+
+    @staticmethod
+    def _check(event: ClientEvent) -> None:
+        if isinstance(event, ReconnectRequested):
+            raise _Reconnect(event.tc_url)
+
+
+class _PullLeg(_Leg):
+    """Takes a stream from another server and publishes it here."""
+
+    async def _run(self) -> str:
+        connection, session, registry = (
+            self._connection,
+            self._session,
+            self._engine.registry,
+        )
+        connection.machine.play(self._address.stream, now=trio.current_time())
+        publication = await registry.claim(session, self._relay.key)
+        ingest = FlvToFrames(publication.timeline, epoch=publication.epoch)
+        watched = trio.current_time()
+        stream = session.stream
+        assert stream is not None
+        try:
+            while True:
+                for event in await connection.events():
+                    self._check(event)
+                    now = trio.current_time()
+                    match event:
+                        case PlayStarted():
+                            self._relay.state = "running"
+                        case MediaReceived():
+                            for message in event.messages:
+                                frames = ingest.convert(message, now)
+                                for track in ingest.announced():
+                                    stream.announce(track, now)
+                                for frame in frames:
+                                    stream.push(frame)
+                        case MetadataReceived():
+                            stream.set_metadata(dict(event.values), now)
+                        case PlayEnded():
+                            raise RemoteRefusal(event.reason or "the stream ended")
+                        case _:
+                            pass
+                now = trio.current_time()
+                if stream.viewers:
+                    watched = now
+                if self._relay.settings.on_demand and now - watched > _UNWATCHED_S:
+                    return "nobody watches"
+        finally:
+            await registry.unclaim(publication)
+
+
+class _PushLeg(_Leg):
+    """Publishes a stream of ours at another server: a viewer like any other."""
+
+    async def _run(self) -> str:
+        connection, session = self._connection, self._session
+        connection.machine.publish(self._address.stream, now=trio.current_time())
+        stream_id = await self._accepted()
+        lane = connection.machine.publish_lane(stream_id)
+        if not lane.is_shared:
+            raise RemoteRefusal("the server's message stream is not the first")
+        connection.send()
+        await connection.wire.flush()
+        stream = self._engine.registry.stream(self._relay.key, session.tc_url)
+        viewer = Viewer(connection.wire, slow_limit_s=stream.policy.slow_viewer_s)
+        connection.viewer = session.viewer = viewer
+        session.stream, session.role = stream, Role.PLAY
+        self._relay.state = "running"
+        try:
+            async with trio.open_nursery() as nursery:
+                stream.attach(viewer, Form("rtmp"), session, trio.current_time())
+                nursery.start_soon(self._watch_server)
+                reason = await viewer.run()
+                nursery.cancel_scope.cancel()
+                return reason
+        finally:
+            connection.viewer = None
+            stream.detach(viewer, trio.current_time())
+            self._engine.registry.release(stream)
+        raise AssertionError("unreachable")
+
+    async def _accepted(self) -> int:
+        while True:
+            for event in await self._connection.events():
+                self._check(event)
+                if isinstance(event, PublishAccepted):
+                    return event.stream_id
+
+    async def _watch_server(self) -> None:
+        while True:
+            for event in await self._connection.events():
+                self._check(event)
+
+
+async def run_standalone(source: str, destination: str) -> int:
+    """Forward one stream between two servers until either ends.
+
+    Messages pass unread: whatever the source sends, the destination gets.
+
+    Returns:
+        The exit code: 0 when the source's stream ended, 1 on failure.
+    """
+    source_end: RtmpConnection | None = None
+    sink: RtmpConnection | None = None
+    code = 0
+    try:
+        from_address, to_address = decode_url(source), decode_url(destination)
+        source_end = await open_rtmp(from_address)
+        sink = await open_rtmp(to_address)
+        await _forward(source_end, from_address, sink, to_address)
+    except* (OSError, ProtocolError, RemoteRefusal) as group:
+        code = _report(group, partial(print, file=sys.stderr))
+    finally:
+        for end in (source_end, sink):
+            if end is not None:
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + 2):
+                    await end.aclose()
+    return code
+
+
+def _report(group: BaseExceptionGroup[Exception], say: Callable[[str], None]) -> int:
+    error = group.exceptions[0]
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, RemoteRefusal) and str(error).startswith("ended:"):
+        say(f"penstock relay: {error}")
+        return 0
+    say(f"penstock relay: {error}")
+    return 1
+
+
+async def _forward(
+    source: RtmpConnection,
+    from_address: StreamAddress,
+    sink: RtmpConnection,
+    to_address: StreamAddress,
+) -> None:
+    now = trio.current_time()
+    source.machine.play(from_address.stream, now=now)
+    sink.machine.publish(to_address.stream, now=now)
+    accepted = trio.Event()
+    stream_id = 0
+
+    async def watch_sink() -> None:
+        nonlocal stream_id
+        while True:
+            for event in await sink.events():
+                if isinstance(event, PublishAccepted):
+                    stream_id = event.stream_id
+                    accepted.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch_sink)
+        await accepted.wait()
+        lane = sink.machine.publish_lane(stream_id)
+        print("relaying; Ctrl-C ends it", file=sys.stderr, flush=True)
+        while True:
+            for event in await source.events():
+                match event:
+                    case MediaReceived():
+                        for data in lane.write(event.messages):
+                            sink.wire.offer(data)
+                    case MetadataReceived():
+                        sink.machine.send_data(
+                            stream_id,
+                            event.timestamp,
+                            ("@setDataFrame", "onMetaData", event.values),
+                            now=trio.current_time(),
+                        )
+                        sink.send()
+                    case PlayEnded():
+                        raise RemoteRefusal(f"ended: {event.reason or 'no more media'}")
+                    case _:
+                        pass
+            await sink.wire.flush()

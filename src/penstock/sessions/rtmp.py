@@ -1,0 +1,435 @@
+"""RTMP in and out: one connection that publishes or plays one stream."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import attrs
+import trio
+from sansmedia.rtmp import (
+    ConnectRequested,
+    DataReceived,
+    Limits,
+    MediaReceived,
+    MetadataReceived,
+    PauseRequested,
+    PlayEnded,
+    PlayRequested,
+    PublishEnded,
+    PublishRequested,
+    ReceiveAudioChanged,
+    ReceiveVideoChanged,
+    RtmpServer,
+    SeekRequested,
+    ServerConfig,
+    ServerEvent,
+    resolve,
+)
+from sansmedia.sansio import Terminated, TerminationCause
+
+from penstock import log
+from penstock.control import HookAction
+from penstock.convert.flv_to_frames import FlvToFrames
+from penstock.engine.engine import Engine
+from penstock.engine.registry import Refusal
+from penstock.engine.session import Role, Session, StreamKey
+from penstock.engine.stream import Publication
+from penstock.engine.unit import Form
+from penstock.engine.viewer import Viewer
+from penstock.net.wire import Wire
+
+from .barrier import SessionEnd, new_session, run_session
+
+__all__ = ["serve_rtmp"]
+
+_BUSY_READ_S = 0.004
+_READ_TICK_S = 0.010
+"""Reads that follow each other faster than 4 ms wait for the next 10 ms: FFmpeg sends
+128-octet chunks one write each, and a wake-up for each costs ten times the parsing."""
+_MULTITRACK = 0x02
+_NANOSECONDS = 0x08
+"""E-RTMP capsEx flags of a client that takes such packets."""
+
+
+async def serve_rtmp(engine: Engine, wire: Wire) -> None:
+    """Serve one accepted connection (TLS done, if any) until it ends."""
+    protocol = "rtmps" if wire.secure else "rtmp"
+    session = new_session(protocol, wire)
+    connection = _RtmpSession(engine, wire, session)
+    try:
+        await run_session(engine, session, connection.run)
+    finally:
+        await wire.finish()
+
+
+def _server_config(engine: Engine) -> ServerConfig:
+    rtmp = engine.settings.rtmp
+    return ServerConfig(
+        chunk_size=rtmp.publish_chunk_size or None,
+        ping_interval=rtmp.ping_interval_s or None,
+        ping_timeout=rtmp.idle_timeout_s,
+    )
+
+
+def _limits(engine: Engine) -> Limits:
+    rtmp = engine.settings.rtmp
+    return Limits(
+        message_size=rtmp.max_message_bytes,
+        partial_bytes=2 * rtmp.max_message_bytes,
+        handshake_timeout=rtmp.handshake_timeout_s,
+        setup_timeout=rtmp.idle_timeout_s,
+    )
+
+
+class _RtmpSession:
+    """What one connection is doing; its nursery lives in `run` alone."""
+
+    def __init__(self, engine: Engine, wire: Wire, session: Session) -> None:
+        self._engine = engine
+        self._wire = wire
+        self._session = session
+        self._machine = RtmpServer(
+            config=_server_config(engine),
+            limits=_limits(engine),
+            dice=os.urandom,
+            now=trio.current_time(),
+        )
+        self._app = ""
+        self._connected = False
+        self._caps_ex = 0
+        self._publication: Publication | None = None
+        self._ingest: FlvToFrames | None = None
+        self._viewer: Viewer | None = None
+        self._media_stream_id = 0
+        self._form = Form("rtmp")
+        self._last_media = 0.0
+
+    async def run(self) -> str:
+        """Run the connection; return why it ended."""
+        reason = "finished"
+        try:
+            async with trio.open_nursery() as nursery:
+                reason = await self._read_forever(nursery.start_soon)
+                nursery.cancel_scope.cancel()
+        finally:
+            await self._clean_up()
+        return reason
+
+    # -- reading ----------------------------------------------------------------------
+
+    async def _read_forever(self, start: Callable[..., None]) -> str:
+        machine, wire = self._machine, self._wire
+        last_read = 0.0
+        while True:
+            deadline = machine.next_timeout()
+            if self._publication is not None:
+                idle = self._last_media + self._engine.settings.stream.publish_idle_s
+                deadline = idle if deadline is None else min(deadline, idle)
+            with trio.move_on_at(float("inf") if deadline is None else deadline):
+                data = await wire.receive_some()
+                now = trio.current_time()
+                if data:
+                    machine.receive_data(data, now)
+                else:
+                    machine.receive_eof(now)
+                reason = await self._handle_events(start)
+                if reason is not None:
+                    return reason
+                if self._publication is not None:
+                    # Let small writes gather; see _READ_TICK_S.
+                    if now - last_read < _BUSY_READ_S and len(data) < 32_768:
+                        await trio.sleep(_READ_TICK_S)
+                    last_read = trio.current_time()
+                continue
+            reason = await self._handle_deadline(start)
+            if reason is not None:
+                return reason
+
+    async def _handle_deadline(self, start: Callable[..., None]) -> str | None:
+        now = trio.current_time()
+        if self._publication is not None:
+            idle_s = self._engine.settings.stream.publish_idle_s
+            if now - self._last_media >= idle_s:
+                raise SessionEnd(f"published nothing for {idle_s:g} s", error=True)
+        self._machine.handle_timeout(now)
+        return await self._handle_events(start)
+
+    async def _handle_events(self, start: Callable[..., None]) -> str | None:
+        machine = self._machine
+        while (event := machine.next_event()) is not None:
+            if type(event) is MediaReceived:
+                self._take_media(event)
+            elif isinstance(event, Terminated):
+                self._send()
+                return self._ending(event)
+            else:
+                await self._handle(event, start)
+        self._send()
+        if self._viewer is None and not self._wire.is_clear:
+            await self._wire.flush()
+        return None
+
+    @staticmethod
+    def _ending(event: Terminated) -> str:
+        if event.cause is TerminationCause.VIOLATION:
+            raise SessionEnd(f"protocol error: {event.reason}", error=True)
+        return event.reason or event.cause.value
+
+    def _send(self) -> None:
+        data = self._machine.data_to_send()
+        if not data:
+            return
+        if self._viewer is not None:
+            self._viewer.offer(data)
+        else:
+            self._wire.offer(data)
+
+    async def _handle(self, event: ServerEvent, start: Callable[..., None]) -> None:
+        match event:
+            case MetadataReceived():
+                if self._publication is not None and self._session.stream is not None:
+                    self._session.stream.set_metadata(
+                        dict(event.values), trio.current_time()
+                    )
+            case DataReceived():
+                self._take_data(event)
+            case ConnectRequested():
+                await self._connect(event)
+            case PublishRequested():
+                await self._publish(event)
+            case PlayRequested():
+                await self._play(event, start)
+            case PublishEnded():
+                await self._end_publication()
+            case PlayEnded():
+                await self._end_play()
+            case PauseRequested():
+                self._pause(paused=event.paused)
+            case ReceiveAudioChanged():
+                self._change_form(audio=event.enabled)
+            case ReceiveVideoChanged():
+                self._change_form(video=event.enabled)
+            case SeekRequested():
+                self._machine.reject(
+                    event.request_id,
+                    description="a live stream cannot be sought",
+                    now=trio.current_time(),
+                )
+            case _:
+                pass  # buffer lengths and the like: nothing to do for a live stream
+
+    # -- connect ----------------------------------------------------------------------
+
+    async def _connect(self, event: ConnectRequested) -> None:
+        session = self._session
+        self._app = event.app
+        self._caps_ex = event.capabilities.caps_ex
+        session.tc_url = event.tc_url
+        session.page_url = event.page_url
+        session.swf_url = event.swf_url
+        session.user_agent = event.flash_version
+        self._name(resolve_name="")
+        self._connected = True
+        try:
+            await self._engine.gate.connect(session)
+        except Refusal as refusal:
+            self._refuse(event.request_id, refusal)
+            raise
+        self._machine.accept(event.request_id, now=trio.current_time())
+
+    def _name(self, *, resolve_name: str) -> StreamKey:
+        """Work out which stream the client means and note it in the session."""
+        session = self._session
+        resolved = resolve(session.tc_url, self._app, resolve_name)
+        vhost = resolved.vhost or ""
+        key = StreamKey(
+            self._engine.vhost_name(vhost), resolved.app or "", resolved.name
+        )
+        query = resolve_name.partition("?")[2] or self._app.partition("?")[2]
+        session.key = key
+        session.parameters = query
+        return key
+
+    def _refuse(self, request_id: int, refusal: Refusal) -> None:
+        self._engine.registry.refuse(refusal)
+        code = "NetStream.Publish.BadName" if refusal.kind == "busy" else None
+        self._machine.reject(
+            request_id,
+            code=code,
+            description=refusal.reason,
+            now=trio.current_time(),
+        )
+        self._send()
+
+    # -- publishing -------------------------------------------------------------------
+
+    async def _publish(self, event: PublishRequested) -> None:
+        session, engine = self._session, self._engine
+        key = self._name(resolve_name=event.name)
+        try:
+            if self._publication is not None or self._viewer is not None:
+                raise Refusal("one stream a connection", "busy")
+            if not key.name:
+                raise Refusal("the stream has no name", "absent")
+            publication = await engine.registry.claim(session, key)
+            try:
+                await engine.gate.publish(session)
+            except BaseException:
+                session.role = Role.CONNECT
+                await engine.registry.unclaim(publication)
+                session.stream = None
+                raise
+        except Refusal as refusal:
+            self._refuse(event.request_id, refusal)
+            raise
+        self._publication = publication
+        self._media_stream_id = event.stream_id
+        self._ingest = FlvToFrames(publication.timeline, epoch=publication.epoch)
+        self._last_media = trio.current_time()
+        self._machine.accept(event.request_id, now=trio.current_time())
+        log.info(
+            "publishing",
+            session=session.id,
+            stream=str(key),
+            client=session.user_agent,
+        )
+
+    def _take_media(self, event: MediaReceived) -> None:
+        stream, ingest = self._session.stream, self._ingest
+        if stream is None or ingest is None:
+            return  # sent before the answer, or after the end
+        now = trio.current_time()
+        self._last_media = now
+        for message in event.messages:
+            frames = ingest.convert(message, now)
+            for track in ingest.announced():
+                stream.announce(track, now)
+            for frame in frames:
+                stream.push(frame)
+
+    def _take_data(self, event: DataReceived) -> None:
+        stream, ingest = self._session.stream, self._ingest
+        if stream is not None and ingest is not None:
+            now = trio.current_time()
+            frame = ingest.data(event.timestamp, event.payload, now)
+            for track in ingest.announced():
+                stream.announce(track, now)
+            stream.push(frame)
+
+    async def _end_publication(self) -> None:
+        publication = self._publication
+        if publication is None:
+            return
+        session = self._session
+        self._publication = None
+        self._ingest = None
+        await self._engine.registry.unclaim(publication)
+        await self._engine.gate.tell(HookAction.UNPUBLISH, session)
+        session.stream = None
+
+    # -- playing ----------------------------------------------------------------------
+
+    async def _play(self, event: PlayRequested, start: Callable[..., None]) -> None:
+        session, engine = self._session, self._engine
+        key = self._name(resolve_name=event.name)
+        try:
+            if self._publication is not None or self._viewer is not None:
+                raise Refusal("one stream a connection", "busy")
+            if not key.name:
+                raise Refusal("the stream has no name", "absent")
+            stream = engine.registry.streams.get(key)
+            absent = stream is None or not stream.is_claimed
+            if absent and not engine.settings.stream.wait_for_publisher_s:
+                raise Refusal("nobody publishes this stream", "absent")
+            session.role = Role.PLAY
+            await engine.gate.play(session)
+            stream = engine.registry.stream(key, session.tc_url)
+        except Refusal as refusal:
+            session.role = Role.CONNECT
+            self._refuse(event.request_id, refusal)
+            raise
+        self._machine.accept(event.request_id, now=trio.current_time())
+        self._media_stream_id = event.stream_id
+        if not self._machine.play_lane(event.stream_id).is_shared:
+            raise SessionEnd("plays on a message stream other than the first")
+        self._send()
+        self._form = Form(
+            "rtmp",
+            multitrack=bool(self._caps_ex & _MULTITRACK),
+            nanoseconds=bool(self._caps_ex & _NANOSECONDS),
+        )
+        viewer = Viewer(self._wire, slow_limit_s=stream.policy.slow_viewer_s)
+        if not self._wire.is_clear:
+            await self._wire.flush()
+        self._viewer = session.viewer = viewer
+        session.stream = stream
+        stream.attach(viewer, self._form, session, trio.current_time())
+        log.info(
+            "playing", session=session.id, stream=str(key), client=session.user_agent
+        )
+        start(self._run_viewer, viewer)
+
+    async def _run_viewer(self, viewer: Viewer) -> None:
+        reason = await viewer.run()
+        if self._viewer is viewer:
+            # The stream is over for this viewer: say so and end the connection.
+            self._machine.end_play(self._media_stream_id, now=trio.current_time())
+            self._wire.offer(self._machine.data_to_send())
+            raise SessionEnd(reason)
+
+    def _pause(self, *, paused: bool) -> None:
+        viewer, stream = self._viewer, self._session.stream
+        if viewer is None or stream is None:
+            return
+        now = trio.current_time()
+        if paused:
+            stream.pause(viewer, now)
+        elif viewer.outlet is None:
+            stream.attach(viewer, self._form, self._session, now)
+
+    def _change_form(
+        self, *, audio: bool | None = None, video: bool | None = None
+    ) -> None:
+        """Move the viewer to the wire form without audio or video."""
+        old = self._form
+        self._form = attrs.evolve(
+            old,
+            audio=old.audio if audio is None else audio,
+            video=old.video if video is None else video,
+        )
+        viewer, stream = self._viewer, self._session.stream
+        if viewer is None or stream is None or viewer.outlet is None:
+            return
+        now = trio.current_time()
+        stream.pause(viewer, now)
+        stream.attach(viewer, self._form, self._session, now)
+
+    async def _end_play(self) -> None:
+        viewer, session = self._viewer, self._session
+        if viewer is None:
+            return
+        self._viewer = None
+        stream = session.stream
+        if stream is not None:
+            stream.detach(viewer, trio.current_time())
+            viewer.finish("play ended")
+            self._engine.registry.release(stream)
+        await self._engine.gate.tell(HookAction.STOP, session)
+        session.stream = None
+
+    # -- the end -----------------------------------------------------------------------
+
+    async def _clean_up(self) -> None:
+        machine = self._machine
+        try:
+            machine.close(
+                self._session.end_reason or "finished", now=trio.current_time()
+            )
+            self._wire.offer(machine.data_to_send())
+        except OSError:
+            pass  # the peer has gone already
+        await self._end_publication()
+        await self._end_play()
+        if self._connected:
+            await self._engine.gate.tell(HookAction.CLOSE, self._session)

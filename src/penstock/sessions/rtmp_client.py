@@ -1,0 +1,107 @@
+"""One outgoing RTMP connection: the client machine and its wire."""
+
+from __future__ import annotations
+
+import os
+
+import trio
+from sansmedia.rtmp import (
+    ClientConfig,
+    ClientEvent,
+    ConnectRejected,
+    PlayRejected,
+    PublishRejected,
+    RtmpClient,
+)
+from sansmedia.rtmp.url import StreamAddress
+from sansmedia.sansio import Terminated, TerminationCause
+
+from penstock.engine.viewer import Viewer
+from penstock.net.connect import connect_tcp
+from penstock.net.tls import client_context
+from penstock.net.wire import Wire
+
+__all__ = ["RemoteRefusal", "RtmpConnection", "open_rtmp"]
+
+
+class RemoteRefusal(Exception):
+    """The other server refused, or ended the connection."""
+
+
+class RtmpConnection:
+    """A client machine on a wire.
+
+    Args:
+        wire: The connection.
+        address: What to connect to.
+    """
+
+    def __init__(self, wire: Wire, address: StreamAddress) -> None:
+        self.wire = wire
+        self.viewer: Viewer | None = None
+        """While it is set, our bytes go between its units."""
+        self.machine = RtmpClient(
+            config=ClientConfig(tc_url=address.tc_url, app=address.app),
+            dice=os.urandom,
+            now=trio.current_time(),
+        )
+
+    async def events(self) -> list[ClientEvent]:
+        """Send what is due, wait for input or a deadline, return what came of it.
+
+        Raises:
+            RemoteRefusal: the server refused or ended the connection.
+            OSError: the connection broke.
+        """
+        machine = self.machine
+        self.send()
+        if self.viewer is None and not self.wire.is_clear:
+            await self.wire.flush()
+        deadline = machine.next_timeout()
+        with trio.move_on_at(float("inf") if deadline is None else deadline) as scope:
+            data = await self.wire.receive_some()
+            if data:
+                machine.receive_data(data, trio.current_time())
+            else:
+                machine.receive_eof(trio.current_time())
+        if scope.cancelled_caught:
+            machine.handle_timeout(trio.current_time())
+        events: list[ClientEvent] = []
+        while (event := machine.next_event()) is not None:
+            if isinstance(event, ConnectRejected | PublishRejected | PlayRejected):
+                raise RemoteRefusal(f"{event.code}: {event.description}")
+            if isinstance(event, Terminated):
+                if events and event.cause is not TerminationCause.VIOLATION:
+                    return events  # the next call finds the machine ended
+                raise RemoteRefusal(event.reason or event.cause.value)
+            events.append(event)
+        self.send()
+        if machine.is_terminated and not events:
+            raise RemoteRefusal("the server ended the connection")
+        return events
+
+    def send(self) -> None:
+        """Send what the machine has to say, at a unit border."""
+        data = self.machine.data_to_send()
+        if not data:
+            return
+        if self.viewer is not None:
+            self.viewer.offer(data)
+        else:
+            self.wire.offer(data)
+
+    async def aclose(self) -> None:
+        """Say goodbye and close."""
+        self.machine.close("finished", now=trio.current_time())
+        try:
+            self.wire.offer(self.machine.data_to_send())
+        except OSError:
+            pass  # gone already
+        await self.wire.finish(timeout_s=1.0)
+
+
+async def open_rtmp(address: StreamAddress) -> RtmpConnection:
+    """Connect to a server. Raises: OSError."""
+    tls = client_context() if address.scheme == "rtmps" else None
+    wire = await connect_tcp(address.host, address.port, tls=tls)
+    return RtmpConnection(wire, address)
