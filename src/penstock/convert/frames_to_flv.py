@@ -132,8 +132,7 @@ class _BodyConverter:
             kind, body = 8, self._audio_body(frame)
         else:
             kind, body = 18, frame.payload
-        unit = Unit(self._wrapping.wrap(kind, time_ms, body), time)
-        unit.audio = kind == 8
+        unit = Unit(self._wrapping.wrap(kind, time_ms, body), time, kind=track.kind)
         if kind != 18 and self._selection.may_start(frame, time):
             unit.key = True
             unit.config = self._prologue(time_ms)

@@ -28,6 +28,8 @@ _CARRIED: Final = frozenset(
 _FIRST_DURATION_S: Final = 1 / 30
 """Shown length of a track's very first frame: the next one tells the truth."""
 _LONGEST_S: Final = 2.0
+_MAX_EARLY: Final = 100
+"""Audio frames kept from before the first picture: 2 s of AAC."""
 
 
 class Mp4Converter:
@@ -43,6 +45,7 @@ class Mp4Converter:
         self._header = b""
         self._track_ids: dict[tuple[TrackKind, int], int] = {}
         self._sequence = 0
+        self._early: list[Frame] = []
         self._last: dict[tuple[TrackKind, int], tuple[int, int]] = {}
 
     @property
@@ -52,6 +55,7 @@ class Mp4Converter:
 
     def begin(self) -> None:
         """Start over for a new publication; the file goes on if its tracks do."""
+        self._early.clear()
         self._selection.begin()
 
     def announce(self, track: Track) -> list[Unit]:
@@ -83,24 +87,40 @@ class Mp4Converter:
         key = self._selection.may_start(frame, time)
         if not self._header:
             if not key:
+                self._hold(frame)
                 return []
             self._header = self._make_header()
         elif key and self._make_header() != self._header:
             self.ended = "the stream's tracks changed"
-        track_id = self._track_ids.get(name)
-        if track_id is None or self.ended:
+        if self.ended:
             return []
+        early, self._early = self._early, []
+        return [self._fragment(held, key=False) for held in early] + [
+            self._fragment(frame, key=key)
+        ]
+
+    def _hold(self, frame: Frame) -> None:
+        """Keep the sounds before the first picture, unless a picture was lost."""
+        if frame.track.is_video:
+            self._early.clear()
+        elif len(self._early) < _MAX_EARLY:
+            self._early.append(frame)
+
+    def _fragment(self, frame: Frame, *, key: bool) -> Unit:
+        track = frame.track
+        name = (track.kind, track.id)
         self._sequence += 1
         data = encode_single_sample_fragment(
             self._sequence & 0xFFFFFFFF,
-            track_id,
+            self._track_ids[name],
             frame.dts,
             self._duration(name, frame),
             frame.payload,
             frame.pts - frame.dts,
             frame.random_access,
         )
-        return [Unit(data, time, key, audio=track.is_audio)]
+        time = frame.dts / track.clock_rate
+        return Unit(data, time, key, kind=track.kind)
 
     def _duration(self, name: tuple[TrackKind, int], frame: Frame) -> int:
         """Return how long a frame is shown: exactly, or as the one before it was.

@@ -13,7 +13,7 @@ from time import perf_counter
 import attrs
 import trio
 
-from penstock.media import Frame, Track
+from penstock.media import Frame, Track, TrackKind
 
 from .unit import Converter, Form, Unit
 from .viewer import Viewer, ViewerState
@@ -103,7 +103,7 @@ class Outlet:
             self.key = self.end
             self._lead = self._fresh_from
             self._fresh_from = None
-        elif not unit.audio:
+        elif unit.kind is TrackKind.VIDEO:
             self._fresh_from = None
         self.end += 1
         self._trim(unit.time)

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import attrs
 
-from penstock.media import Frame, Track
+from penstock.media import Frame, Track, TrackKind
 
 __all__ = ["Converter", "Form", "Unit"]
 
@@ -38,7 +38,8 @@ class Unit:
     """A viewer may start here, after ``config``."""
     config: bytes = b""
     """On key units: what a decoder needs before this unit."""
-    audio: bool = False
+    kind: TrackKind | None = None
+    """What it carries; None for headers and metadata."""
     offset: int = 0
     """Octets of the ring before this unit, since the outlet began."""
 

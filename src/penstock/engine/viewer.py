@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from penstock.media import TrackKind
 from penstock.net.wire import Wire
 
 if TYPE_CHECKING:
@@ -251,7 +252,7 @@ class Viewer:
             unit = outlet.unit(cursor)
             cursor += 1
             # Audio that plays before the first picture would only shift it.
-            if unit.audio and unit.time < self._start_time:
+            if unit.kind is TrackKind.AUDIO and unit.time < self._start_time:
                 continue
             parts.append(unit.data)
             size += len(unit.data)
