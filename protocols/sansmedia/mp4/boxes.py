@@ -92,8 +92,11 @@ def encode_full_box(kind: bytes, version: int, flags: int, *parts: bytes) -> byt
     """Return a box that begins with a version (8 bits) and flags (24 bits).
 
     Source: ISO 14496-12 §4.2.
-    Raises: UsageError if the kind is not four octets or the box passes 4 GiB.
+    Raises: UsageError if the kind is not four octets, the box passes 4 GiB, or the
+        flags do not fit.
     """
+    if version >> 8 or flags >> 24:
+        raise UsageError(f"no version {version} or no flags {flags:#x}")
     return encode_box(kind, ((version << 24) | flags).to_bytes(4, "big"), *parts)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sansmedia.codecs import Codec, ac3, flac, opus, vp9
-from sansmedia.sansio import ProtocolError, Reader
+from sansmedia.sansio import ProtocolError, Reader, UsageError
 
 __all__ = [
     "canonical_configuration",
@@ -72,10 +72,13 @@ def encode_dops(configuration: bytes, channels: int, sample_rate: int) -> bytes:
         channels: 1 or 2; used if there is no configuration.
         sample_rate: Used if there is no configuration.
 
-    Raises: ProtocolError for a damaged OpusHead.
+    Raises: ProtocolError for a damaged OpusHead; UsageError for more than two channels
+        without one.
     """
     if configuration:
         head = opus.decode_opus_head(canonical_configuration(Codec.OPUS, configuration))
+    elif channels > 2:
+        raise UsageError("Opus of more than two channels needs its OpusHead")
     else:
         head = opus.OpusHead(channels, pre_skip=0, input_sample_rate=sample_rate)
     return opus.encode_dops(head)

@@ -10,6 +10,12 @@ from sansmedia.sansio import UsageError
 __all__ = ["BitRate", "Colour", "Mp4Track", "pack_language", "unpack_language"]
 
 
+def _check(bits: int, *values: int) -> None:
+    for value in values:
+        if value >> bits:
+            raise UsageError(f"{value} does not fit {bits} bits")
+
+
 @attrs.frozen
 class Colour:
     """Colour of a video track by the numbers of ITU-T H.273 (``colr``, ``nclx``)."""
@@ -23,6 +29,9 @@ class Colour:
     full_range: bool = False
     """VideoFullRangeFlag."""
 
+    def __attrs_post_init__(self) -> None:
+        _check(16, self.primaries, self.transfer, self.matrix)
+
 
 @attrs.frozen
 class BitRate:
@@ -34,6 +43,9 @@ class BitRate:
     """Average rate, bits a second."""
     buffer_size: int = 0
     """Decoding buffer, octets; 0 = not known."""
+
+    def __attrs_post_init__(self) -> None:
+        _check(32, self.maximum_bps, self.average_bps, self.buffer_size)
 
 
 @attrs.frozen
@@ -83,12 +95,11 @@ class Mp4Track:
     """Bit rates, if known."""
 
     def __attrs_post_init__(self) -> None:
-        if not 0 < self.track_id < 1 << 32:
-            raise UsageError(f"no track id: {self.track_id}")
-        if not 0 < self.timescale < 1 << 32:
-            raise UsageError(f"no timescale: {self.timescale}")
-        if not 0 <= self.width < 1 << 16 or not 0 <= self.height < 1 << 16:
-            raise UsageError(f"no picture size: {self.width} x {self.height}")
+        if not self.track_id or not self.timescale:
+            raise UsageError("a track needs an id and a timescale")
+        _check(32, self.track_id, self.timescale, self.sample_rate)
+        _check(16, self.width, self.height, self.channels)
+        _check(32, *(self.pixel_aspect or ()))
         pack_language(self.language)
 
 

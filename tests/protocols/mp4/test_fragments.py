@@ -207,6 +207,8 @@ def test_a_producer_reference_time_has_64_bit_times() -> None:
     )
     with pytest.raises(UsageError):
         encode_producer_reference_time(1, -1, 0)
+    with pytest.raises(UsageError):
+        encode_producer_reference_time(1, 0, 0, flags=1 << 24)
 
 
 def test_an_event_message_has_its_times_before_its_strings() -> None:

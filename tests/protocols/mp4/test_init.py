@@ -186,6 +186,10 @@ def test_tracks_that_mp4_cannot_have_are_a_usage_error(tracks: list[Mp4Track]) -
         {"track_id": 1 << 32},
         {"timescale": 0},
         {"width": 1 << 16},
+        {"height": -1},
+        {"channels": 1 << 16},
+        {"sample_rate": 1 << 32},
+        {"pixel_aspect": (1, 1 << 32)},
         {"language": "en"},
         {"language": "EN1"},
     ],
@@ -196,6 +200,18 @@ def test_a_track_that_does_not_fit_its_fields_is_a_usage_error(
     fitting: dict[str, Any] = {"track_id": 1, "codec": Codec.VP8, "timescale": 1}
     with pytest.raises(UsageError):
         Mp4Track(**{**fitting, **arguments})
+
+
+def test_colours_and_bit_rates_that_do_not_fit_are_a_usage_error() -> None:
+    with pytest.raises(UsageError):
+        Colour(1 << 16, 0, 0)
+    with pytest.raises(UsageError):
+        BitRate(1, -1)
+
+
+def test_opus_of_more_than_two_channels_needs_its_head() -> None:
+    with pytest.raises(UsageError):
+        encode_init_segment([Mp4Track(1, Codec.OPUS, 48_000, channels=6)])
 
 
 @pytest.mark.parametrize(
