@@ -43,7 +43,7 @@ ON_META_DATA: Final = "onMetaData"
 COLOR_INFO: Final = "colorInfo"
 
 _SOURCE: Final = "E-RTMP v2 Enhancing onMetaData"
-_MAX_TRACKS: Final = 256
+_TRACK_IDS: Final = {str(track_id): track_id for track_id in range(256)}
 T = TypeVar("T", bound=attrs.AttrsInstance)
 
 
@@ -167,21 +167,23 @@ class AudioTrackInfo:
         return _legacy_or_fourcc(self.codec_number, LEGACY_AUDIO)
 
 
+def _track_id(key: object) -> int | None:
+    """Read a track id as a key of a map: decimal digits, 0 to 255."""
+    return _TRACK_IDS.get(key) if isinstance(key, str) else None
+
+
 def _tracks(record: type[T]) -> Callable[[object], dict[int, T] | None]:
     """Return a reader of a track map: keys are decimal numbers as strings."""
 
     def read(value: object) -> dict[int, T] | None:
-        if not isinstance(value, Mapping) or len(value) > _MAX_TRACKS:
+        if not isinstance(value, Mapping) or len(value) > len(_TRACK_IDS):
             return None
         tracks: dict[int, T] = {}
         for key, properties in value.items():
-            if not isinstance(properties, Mapping) or not (
-                isinstance(key, str) and key.isascii() and key.isdigit()
-            ):
+            track_id = _track_id(key)
+            if track_id is None or not isinstance(properties, Mapping):
                 return None
-            if len(key) > 3 or int(key) >= _MAX_TRACKS:
-                return None
-            tracks[int(key)] = _read(record, properties)
+            tracks[track_id] = _read(record, properties)
         return tracks
 
     return read

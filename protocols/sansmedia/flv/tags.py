@@ -6,13 +6,14 @@ Source: "Adobe Flash Video File Format Specification, Version 10.1", cited as FL
 from __future__ import annotations
 
 import enum
-import re
 import struct
 from typing import Final
 
 import attrs
 
 from sansmedia.sansio import UsageError
+
+from .resync import TagSearch
 
 __all__ = [
     "DemuxerStatistics",
@@ -92,9 +93,6 @@ _TAG_SIZE: Final = 11
 _FILTER: Final = 0x20
 _TYPES: Final = {int(kind): kind for kind in TagType}
 _HEADER_SIZE: Final = 9
-_PLAUSIBLE: Final = re.compile(
-    rb"[\x08\x09\x0f\x12].{7}\x00\x00\x00|FLV\x01.\x00\x00\x00\x09", re.DOTALL
-)
 
 
 def encode_header(has_audio: bool, has_video: bool) -> bytes:
@@ -153,7 +151,7 @@ class FlvDemuxer:
         "_header",
         "_limits",
         "_resynchronisations",
-        "_searching",
+        "_search",
         "_skipped",
         "_tags",
         "_wrong_sizes",
@@ -163,7 +161,7 @@ class FlvDemuxer:
         self._limits = limits
         self._buffer = bytearray()
         self._header: Header | None = None
-        self._searching = False
+        self._search: TagSearch | None = None
         self._tags = 0
         self._bytes = 0
         self._skipped = 0
@@ -202,14 +200,20 @@ class FlvDemuxer:
         tags: list[Tag] = []
         position = 0
         while True:
-            before = position
-            searching = self._searching
-            if searching:
-                position = self._search(position)
+            search = self._search
+            if search is None:
+                following = self._step(position, tags)
+                if following == position and self._search is None:
+                    break
+                position = following
             else:
-                position = self._step(position, tags)
-            if position == before and searching is self._searching:
-                break
+                # The search counts from the buffer's beginning.
+                del self._buffer[:position]
+                position, found = search.advance(self._buffer)
+                self._skipped += position
+                if not found:
+                    break
+                self._search = None
         del self._buffer[:position]
         self._tags += len(tags)
         return tags
@@ -238,9 +242,13 @@ class FlvDemuxer:
         return end
 
     def _damaged(self, position: int) -> int:
-        self._searching = True
+        self._search = TagSearch(self._end_of_tag)
         self._resynchronisations += 1
         return position
+
+    def _end_of_tag(self, position: int) -> int | None:
+        kind, size, _ = self._tag_at(position)
+        return None if kind is None else position + _TAG_SIZE + size + 4
 
     def _tag_at(self, position: int) -> tuple[TagType | None, int, bool]:
         """Judge the 11 octets at ``position``: type (None: no tag), size, all there."""
@@ -273,28 +281,3 @@ class FlvDemuxer:
         flags = buffer[position + 4]
         self._header = Header(bool(flags & 4), bool(flags & 1), buffer[position + 3])
         return position + offset + 4
-
-    def _search(self, position: int) -> int:
-        """Pass over bytes until a tag proves itself by the size behind it."""
-        buffer = self._buffer
-        start = position
-        while True:
-            match = _PLAUSIBLE.search(buffer, position)
-            if match is None:
-                position = max(position, len(buffer) - _TAG_SIZE + 1)
-                break
-            position = match.start()
-            if buffer[position] == 0x46:
-                self._searching = False
-                break
-            kind, size, whole = self._tag_at(position)
-            if kind is not None:
-                if not whole:
-                    break
-                end = position + _TAG_SIZE + size
-                if _U32.unpack_from(buffer, end)[0] == size + _TAG_SIZE:
-                    self._searching = False
-                    break
-            position += 1
-        self._skipped += position - start
-        return position
