@@ -127,9 +127,14 @@ class ChunkReader:
             self._read(self._header + data if self._header else data, messages)
         except ProtocolError as error:
             self.error = error
-            self._streams.clear()
-            self._header = b""
+            self.clear()
         return messages
+
+    def clear(self) -> None:
+        """Forget every begun message, at the end of the connection."""
+        self._streams.clear()
+        self._header = b""
+        self._current = None
 
     def _read(self, data: bytes, messages: list[Message]) -> None:
         self._header = b""

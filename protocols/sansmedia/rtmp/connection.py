@@ -8,7 +8,7 @@ from __future__ import annotations
 import abc
 import enum
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from sansmedia.amf import Encodable, Value
@@ -62,10 +62,17 @@ _Common: TypeAlias = MediaReceived | MetadataReceived | DataReceived | Terminate
 _MEDIA = {int(kind): kind for kind in MediaKind}
 _COMMANDS = (MessageType.COMMAND_AMF0, MessageType.COMMAND_AMF3)
 _DATA = (MessageType.DATA_AMF0, MessageType.DATA_AMF3)
+_CONTROLS = range(MessageType.SET_CHUNK_SIZE, MessageType.SET_PEER_BANDWIDTH + 1)
+_PINGS = (UserControlType.PING_REQUEST, UserControlType.PING_RESPONSE)
 _SESSION_TALK = ("|RtmpSampleAccess", "onStatus")
 """Data messages from a server to its player, no part of the stream."""
 _RECORD_COST = 64
 """Octets that a queued record counts in `pending_bytes` besides its payload."""
+
+
+def _tells_of_a_stream(control: ControlMessage) -> bool:
+    """Tell whether a control message has its place among the commands."""
+    return isinstance(control, UserControl) and control.event not in _PINGS
 
 
 class Timer(enum.Enum):
@@ -98,6 +105,7 @@ class Handshake(Protocol):
     def pending_bytes(self) -> int: ...
     def receive(self, data: bytes) -> bytes: ...
     def data_to_send(self) -> bytes: ...
+    def clear(self) -> None: ...
 
 
 class Connection(abc.ABC, Generic[E]):
@@ -127,6 +135,9 @@ class Connection(abc.ABC, Generic[E]):
         self._output = bytearray(handshake.data_to_send())
         self._events: deque[tuple[E | _Common, int]] = deque()
         self._event_bytes = 0
+        # Messages that wait for an answer of ours: set while they shall.
+        self._held: deque[Message] | None = None
+        self._held_bytes = 0
         self._run: list[MediaMessage] = []
         self._run_stream = -1
         self._timers: TimerTable[Timer] = TimerTable()
@@ -231,6 +242,7 @@ class Connection(abc.ABC, Generic[E]):
             + self._reader.pending_bytes
             + len(self._output)
             + self._event_bytes
+            + self._held_bytes
         )
 
     def statistics(self) -> Statistics:
@@ -342,6 +354,10 @@ class Connection(abc.ABC, Generic[E]):
         if not self._move(SessionInput.END):
             return
         self._timers.clear()
+        self._handshake.clear()
+        self._reader.clear()
+        self._held = None
+        self._held_bytes = 0
         self._emit(Terminated(cause, reason, error))
 
     # --- inside ----------------------------------------------------------------
@@ -359,20 +375,45 @@ class Connection(abc.ABC, Generic[E]):
             self._messages += len(messages)
             if self._idle_timeout is not None:
                 self._timers.set(Timer.IDLE, now + self._idle_timeout)
+        self._take(messages, now)
+        if self.is_terminated:
+            return
+        if self._reader.error is not None:
+            raise self._reader.error
+        self._acknowledge()
+        if len(self._output) > self._limits.output_bytes:
+            raise ProtocolError("more answers wait than the limit", code="limit")
+
+    def _take(self, messages: Iterable[Message], now: float) -> None:
         for message in messages:
             kind = _MEDIA.get(message.type_id)
-            if kind is not None:
+            if self._held is not None and message.type_id not in _CONTROLS:
+                self._hold(message)
+            elif kind is not None:
                 self._take_media(message, kind)
             else:
                 self._dispatch(message, now)
                 if self.is_terminated:
                     return
         self._flush_run()
-        if self._reader.error is not None:
-            raise self._reader.error
-        self._acknowledge()
-        if len(self._output) > self._limits.output_bytes:
-            raise ProtocolError("more answers wait than the limit", code="limit")
+
+    def _hold(self, message: Message) -> None:
+        if self._held is not None:
+            self._held.append(message)
+            self._held_bytes += _RECORD_COST + len(message.payload)
+            if self._held_bytes > self._limits.early_bytes:
+                raise ProtocolError(
+                    "too much came before the answer to connect", code="limit"
+                )
+
+    def _release(self, now: float) -> None:
+        """Take the held messages, and hold no more."""
+        held, self._held = self._held or deque(), None
+        self._held_bytes = 0
+        try:
+            self._take(held, now)
+        except ProtocolError as error:
+            self._violate(error, now)
 
     def _take_media(self, message: Message, kind: MediaKind) -> None:
         stream_id = message.stream_id
@@ -396,8 +437,12 @@ class Connection(abc.ABC, Generic[E]):
             self._on_command(command, message.stream_id, now)
         elif type_id in _DATA:
             self._take_data(message)
-        elif MessageType.SET_CHUNK_SIZE <= type_id <= MessageType.SET_PEER_BANDWIDTH:
-            self._obey(decode_control(message), now)
+        elif type_id in _CONTROLS:
+            control = decode_control(message)
+            if self._held is not None and _tells_of_a_stream(control):
+                self._hold(message)
+            else:
+                self._obey(control, now)
         else:
             self._ignored += 1
 

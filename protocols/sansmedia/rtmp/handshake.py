@@ -154,6 +154,10 @@ class ServerHandshake:
         self.is_complete = True
         return rest
 
+    def clear(self) -> None:
+        """Forget what came, at the end of the connection."""
+        self._buffer.clear()
+
     def data_to_send(self) -> bytes:
         """Dequeue the octets for the client."""
         output, self._output = self._output, b""
@@ -237,6 +241,10 @@ class ClientHandshake:
             self._output += _response(self._random, _CLIENT_KEY, server_digest)
         self.is_complete = True
         return rest
+
+    def clear(self) -> None:
+        """Forget what came, at the end of the connection."""
+        self._buffer.clear()
 
     def data_to_send(self) -> bytes:
         """Dequeue the octets for the server."""

@@ -33,6 +33,8 @@ class Limits:
     """Message streams (createStream) that the peer may hold open."""
     pending_requests: int = 16
     """Requests that may wait for `accept` or `reject` at one time."""
+    early_bytes: int = 256 * 1024
+    """Octets of messages that may come before connect is answered."""
     output_bytes: int = 1024 * 1024
     """Octets of answers that may wait for `data_to_send`."""
     handshake_timeout: float = 10.0

@@ -135,7 +135,6 @@ class RtmpServer(Connection[ServerEvent]):
         self._streams: dict[int, _Stream] = {}
         self._requests: dict[int, _Request] = {}
         self._last_request = 0
-        self._early: deque[tuple[Command, int]] = deque()
 
     # --- commands --------------------------------------------------------------
 
@@ -272,12 +271,6 @@ class RtmpServer(Connection[ServerEvent]):
                 handler(self, command, stream_id, now)
             else:
                 self._answer_unknown(command)
-        elif self._state is SessionState.CONNECTING:
-            self._early.append((command, stream_id))
-            if len(self._early) > self._limits.pending_requests:
-                raise ProtocolError(
-                    "too many commands before the answer to connect", code="limit"
-                )
         elif command.name != "connect":
             raise ProtocolError(
                 f"command {command.name[:40]!r} before connect",
@@ -287,6 +280,8 @@ class RtmpServer(Connection[ServerEvent]):
         else:
             self._timers.cancel(Timer.SETUP)
             self._move(SessionInput.CONNECT)
+            # What an eager client sends ahead waits for our answer.
+            self._held = deque()
             request_id = self._ask(_Request("connect", command.transaction_id))
             event = connect_request(request_id, command)
             self._object_encoding = event.object_encoding
@@ -367,12 +362,7 @@ class RtmpServer(Connection[ServerEvent]):
         self._command(
             "_result", request.transaction_id, connect_properties(config), info
         )
-        early, self._early = self._early, deque()
-        try:
-            for command, stream_id in early:
-                self._on_command(command, stream_id, now)
-        except ProtocolError as error:
-            self._violate(error, now)
+        self._release(now)
 
     def _accept_publish(self, stream: _Stream) -> None:
         self._control(UserControl(UserControlType.STREAM_BEGIN, stream.stream_id))
