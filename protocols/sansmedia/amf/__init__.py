@@ -17,9 +17,10 @@ Three decisions hold for both versions:
   unchanged keeps the message's body.
 - **An object may end with the input.** See `amf0.decode_values`.
 
-An RTMP AMF3 command (message type 17) begins with one octet 0x00 and goes on in AMF0,
-whose values switch to AMF3 by the marker 0x11; taking that octet off is the business of
-whoever reads the message (E-RTMP v2 "Action Message Format (AMF): AMF0 and AMF3").
+RTMP's AMF3 messages (types 15, 16 and 17) begin with one octet 0x00, the format, and go
+on in AMF0, whose values switch to AMF3 one by one with the marker 0x11. Taking that
+octet off is the business of whoever reads the message (E-RTMP v2 "Action Message Format
+(AMF): AMF0 and AMF3").
 """
 
 from . import amf0, amf3

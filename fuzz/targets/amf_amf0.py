@@ -1,0 +1,16 @@
+"""AMF0 values: what decodes can be encoded, and then decodes to the same bytes."""
+
+from __future__ import annotations
+
+from sansmedia.amf import amf0
+from sansmedia.sansio import ProtocolError
+
+
+def one_input(data: bytes) -> None:
+    # Only ProtocolError leaves; encoding what was decoded is stable from then on.
+    try:
+        values = amf0.decode_values(data)
+    except ProtocolError:
+        return
+    encoded = amf0.encode_values(*values)
+    assert amf0.encode_values(*amf0.decode_values(encoded)) == encoded

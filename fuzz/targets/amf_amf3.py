@@ -1,0 +1,17 @@
+"""AMF3 values: what decodes can be encoded, and then decodes to the same bytes."""
+
+from __future__ import annotations
+
+from sansmedia.amf import amf0, amf3
+from sansmedia.sansio import ProtocolError
+
+
+def one_input(data: bytes) -> None:
+    # Only ProtocolError leaves; what was decoded can be encoded, in AMF0 as well.
+    try:
+        values = amf3.decode_values(data)
+    except ProtocolError:
+        return
+    encoded = amf3.encode_values(*values)
+    assert amf3.encode_values(*amf3.decode_values(encoded)) == encoded
+    assert len(amf0.decode_values(amf0.encode_values(*values))) == len(values)
