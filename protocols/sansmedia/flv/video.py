@@ -150,7 +150,7 @@ def decode_video_body(body: bytes) -> VideoBody:
 
     Source: FLV 10.1 §E.4.3, E-RTMP v2 "Enhanced Video".
     """
-    # Two early branches for what nearly all messages are: 1.0 µs instead of 2.6 and 4.0.
+    # Two early branches for what nearly all messages are: 1.0 µs, else 2.6 and 4.0.
     if len(body) > 7:
         first = body[0]
         kind = first & 0x8F
