@@ -50,4 +50,8 @@ def one_input(data: bytes) -> None:
         dec3 = ac3.dec3_from_sync_frames([header for header, _ in frames])
     except ProtocolError:
         return
-    assert ac3.parameters(Codec.EAC3, dec3).channels > 0
+    try:
+        assert ac3.parameters(Codec.EAC3, dec3).channels > 0
+    except ProtocolError:
+        # dec3 has no room for the half rates.
+        assert any(header.fscod == 3 for header, _ in frames)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 import attrs
 
@@ -339,13 +340,18 @@ def parameters(hvcc: bytes) -> VideoParameters:
     Source: ISO 14496-15 §8.3.3.1, §E.3.
 
     Raises:
-        ProtocolError: The record or a set in it is malformed, or there is no SPS.
+        ProtocolError: The record or its SPS is malformed, or there is no SPS.
     """
     record = decode_hvcc(hvcc)
-    sps, vps = record.units(UnitType.SPS), record.units(UnitType.VPS)
-    if not sps:
+    units = record.units(UnitType.SPS)
+    if not units:
         raise ProtocolError("no SPS in the record", source="ISO 14496-15 §8.3.3.1")
-    return parameters_from_sps(decode_sps(sps[0]), decode_vps(vps[0]) if vps else None)
+    sps = decode_sps(units[0])
+    for unit in record.units(UnitType.VPS):
+        # Asked for the rate alone, so a damaged one costs no more than that.
+        with suppress(ProtocolError):
+            return parameters_from_sps(sps, decode_vps(unit))
+    return parameters_from_sps(sps)
 
 
 def decode_hvcc(data: bytes) -> HevcDecoderConfigurationRecord:

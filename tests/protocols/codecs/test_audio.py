@@ -255,6 +255,15 @@ def test_boxes_of_the_wrong_frames_are_refused(load_vector: _Load) -> None:
                 ac3.parameters(codec, box)
 
 
+def test_dec3_of_a_half_rate_stream_has_no_parameters() -> None:
+    """A publisher of E-AC-3 at 24 kHz gets there; its frames still say the rate."""
+    frame = ac3.decode_sync_frame(_frame(0)[:4] + b"\xcf" + _frame(0)[5:])
+    assert (frame.sample_rate, frame.samples) == (24000, 1536)
+    with pytest.raises(ProtocolError) as raised:
+        ac3.parameters(Codec.EAC3, ac3.dec3_from_sync_frames([frame]))
+    assert raised.value.code == "unsupported"
+
+
 def test_a_flood_of_tiny_frames_is_refused() -> None:
     with pytest.raises(ProtocolError) as raised:
         ac3.split_sync_frames(_frame(0) * (ac3.MAX_SYNC_FRAMES + 1))

@@ -80,6 +80,15 @@ def test_tier_sub_layers_and_level_are_read(load_vector: _Load) -> None:
     assert h265.parameters_from_sps(sps).rfc6381 == "hvc1.1.6.H153.90"
 
 
+def test_a_damaged_vps_costs_no_more_than_its_rate(load_vector: _Load) -> None:
+    data = load_vector("h265_main").data
+    record = h265.decode_hvcc(data)
+    vps, *others = record.arrays
+    broken = attrs.evolve(vps, units=(vps.units[0][:6],))
+    damaged = attrs.evolve(record, arrays=(broken, *others))
+    assert h265.parameters(h265.encode_hvcc(damaged)) == h265.parameters(data)
+
+
 def test_a_profile_that_is_only_implied_by_its_flags_has_a_name() -> None:
     general = h265.ProfileTierLevel(0, 0, 0, 0x20000000, 0, 93)
     assert h265.profile_name(general) == "Main 10"
