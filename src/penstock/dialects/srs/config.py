@@ -1,0 +1,315 @@
+"""srs.conf and SRS_* to penstock's own keys; pure.
+
+What penstock has is translated, what it does another way or not at all is said in one
+line each. penstock has one setting for all virtual hosts where SRS has one for each:
+the default virtual host's counts then, but access rules and hooks that differ between
+virtual hosts are refused, since one of them would let in whom the other keeps out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import attrs
+
+from .conf import ConfError, Directive, parse
+from .environment import apply_environment, expand
+from .switches import enabled, is_on, number
+from .vhosts import translate_vhosts
+
+__all__ = ["Translation", "translate"]
+
+_LOG_LEVELS = {
+    "verbose": "debug",
+    "debug": "debug",
+    "info": "debug",
+    "trace": "info",
+    "warn": "warning",
+    "error": "error",
+}
+# Directives that ask for what penstock always does, or that only say how SRS itself
+# is built and run: nothing to say about them.
+_SILENT = frozenset(
+    [
+        "http_api",
+        "http_server",
+        "exporter",
+        "rtmp",
+        "rtmps",
+        "vhost",
+        "listen",
+        "max_connections",
+        "chunk_size",
+        "server_id",
+        "pid",
+        "work_dir",
+        "srs_log_level",
+        "srs_log_level_v2",
+        "asprocess",
+        "utc_time",
+        "pithy_print_ms",
+        "inotify_auto_reload",
+        "auto_reload_for_docker",
+        "disable_daemon_for_docker",
+        "force_grace_quit",
+        "grace_start_wait",
+        "grace_final_wait",
+        "tcmalloc_release_rate",
+        "threads",
+        "circuit_breaker",
+        "query_latest_version",
+        "first_wait_for_qlv",
+        "empty_ip_ok",
+        "in_docker",
+        "ff_log_dir",
+        "ff_log_level",
+        "max_streams_per_second",
+    ]
+)
+_ENABLED_BLOCKS = frozenset(
+    [
+        "rtc_server",
+        "srt_server",
+        "heartbeat",
+        "stream_caster",
+        "rtsp_server",
+        "tencentcloud_apm",
+        "tencentcloud_cls",
+    ]
+)
+
+
+@attrs.define
+class Translation:
+    """A foreign configuration in our terms."""
+
+    values: dict[str, object] = attrs.field(factory=dict)
+    """Dotted key of `penstock.settings` -> value; relays are tables."""
+    origins: dict[str, str] = attrs.field(factory=dict)
+    """Dotted key -> where the value stands."""
+    notes: list[str] = attrs.field(factory=list)
+    """What is not served or done another way; one line each."""
+    work_dir: str = ""
+    pid_file: str = ""
+
+    def put(self, key: str, value: object, directive: Directive) -> None:
+        """Set one of our keys."""
+        self.values[key] = value
+        self.origins[key] = f"{directive.where}: {directive.name}"
+
+    def note(self, directive: Directive, text: str) -> None:
+        """Say what becomes of a directive."""
+        self.notes.append(f"{directive.where}: {directive.name}: {text}")
+
+
+def translate(
+    path: str | None, read: Callable[[str], str], environ: Mapping[str, str]
+) -> Translation:
+    """Return what a file and the environment ask for, in our terms.
+
+    Args:
+        path: The srs.conf, or None for the environment alone.
+        read: Returns the text of a file; raises ConfError if it cannot.
+        environ: Variables; they win over the file.
+
+    Raises:
+        ConfError: For a file that is not of the grammar, or a value that cannot be
+            translated without letting in whom it keeps out.
+    """
+    root = parse(path, read) if path is not None else Directive("root")
+    expand(root, environ)
+    apply_environment(root, environ)
+    result = Translation()
+    # As in SRS, and said at the start: whoever reaches the port may publish.
+    result.values |= {"auth.publish": "open", "auth.play": "open"}
+    _process(result, root)
+    _rtmp(result, root)
+    _http_server(result, root)
+    _http_api(result, root)
+    _exporter(result, root)
+    translate_vhosts(result, [one for one in root.children if one.name == "vhost"])
+    for directive in root.children:
+        _not_served(result, directive)
+    return result
+
+
+def _address(text: str) -> str:
+    """Return ``[ip:]port`` with the address that SRS takes for none."""
+    return f"0.0.0.0:{text}" if text.isascii() and text.isdigit() else text
+
+
+def _is_loopback(address: str) -> bool:
+    host = address.rpartition(":")[0].strip("[]")
+    return host in ("::1", "localhost") or host.startswith("127.")
+
+
+def _port(address: str) -> str:
+    return address.rpartition(":")[2]
+
+
+def _process(result: Translation, root: Directive) -> None:
+    for directive in root.children:
+        if directive.name == "work_dir":
+            result.work_dir = directive.argument
+        elif directive.name == "pid":
+            result.pid_file = directive.argument
+        elif directive.name == "server_id":
+            result.put("api.srs.server_id", directive.argument, directive)
+        elif directive.name == "max_connections":
+            result.put("limits.sessions", number(directive), directive)
+        elif directive.name in ("srs_log_level", "srs_log_level_v2"):
+            level = _LOG_LEVELS.get(directive.argument, "info")
+            result.put("log.level", level, directive)
+        elif directive.name == "srs_log_tank" and directive.argument != "console":
+            result.note(directive, "log lines go to standard error")
+        elif directive.name == "daemon" and directive.argument == "on":
+            result.note(directive, "the server stays in the foreground")
+
+
+def _rtmp(result: Translation, root: Directive) -> None:
+    block = root.find("rtmp")
+    listen = (block.find("listen") if block is not None else None) or root.find(
+        "listen"
+    )
+    if block is not None and not enabled(block, default=True):
+        result.put("rtmp.listen", "", block)
+    elif listen is not None:
+        result.put("rtmp.listen", _address(listen.argument), listen)
+        if len(listen.arguments) > 1:
+            result.note(listen, f"only {listen.argument} is bound")
+    chunk = (block.find("chunk_size") if block is not None else None) or root.find(
+        "chunk_size"
+    )
+    if chunk is not None:
+        result.put("rtmp.publish_chunk_size", number(chunk), chunk)
+    secure = root.find("rtmps")
+    if secure is not None and enabled(secure):
+        at = secure.find("listen")
+        result.put("rtmps.listen", _address(at.argument if at else "1443"), secure)
+        _certificate(result, secure, "rtmps")
+
+
+def _certificate(result: Translation, block: Directive, section: str) -> None:
+    for name in ("cert", "key"):
+        found = block.find(name)
+        default = f"./conf/server.{'crt' if name == 'cert' else 'key'}"
+        text = found.argument if found is not None else default
+        result.put(f"{section}.{name}", text, found or block)
+
+
+def _http_server(result: Translation, root: Directive) -> None:
+    block = root.find("http_server")
+    if block is None or not enabled(block):
+        result.values["http.listen"] = ""
+        return
+    listen = block.find("listen")
+    address = _address(listen.argument if listen is not None else "8080")
+    result.put("http.listen", address, listen or block)
+    if not is_on(block, "crossdomain", default=True):
+        result.put("http.cors_origins", [], block)
+    folder = block.find("dir")
+    if folder is not None:
+        result.note(folder, "files are not served, only live streams and the page")
+    https = block.find("https")
+    if https is not None and enabled(https):
+        _certificate(result, https, "http")
+        at = https.find("listen")
+        result.note(
+            at or https,
+            f"HTTPS is served on port {_port(address)} beside HTTP, no other port",
+        )
+
+
+def _http_api(result: Translation, root: Directive) -> None:
+    block = root.find("http_api")
+    if block is None or not enabled(block):
+        result.values["api.srs.listen"] = ""
+        return
+    locked = _api_auth(result, block)
+    listen = block.find("listen")
+    address = _address(listen.argument if listen is not None else "1985")
+    media_port = _port(str(result.values["http.listen"]))
+    if _port(address) == media_port != "0":
+        if media_port == "1985":
+            result.note(listen or block, "two ports are needed; the API is off")
+            result.values["api.srs.listen"] = ""
+            return
+        address = _address("1985")
+        result.note(
+            listen or block,
+            "the API does not share http_server's port; it has port 1985",
+        )
+    open_ports = [_put_api(result, "listen", address, listen or block, locked)]
+    https = block.find("https")
+    if https is not None and enabled(https):
+        at = https.find("listen")
+        address = _address(at.argument if at is not None else "1990")
+        open_ports.append(
+            _put_api(result, "https_listen", address, at or https, locked)
+        )
+        _certificate(result, https, "api.srs")
+    narrowed = [port for port in open_ports if port]
+    if narrowed:
+        result.note(
+            block,
+            f"without auth the API is for this machine only: port {', '.join(narrowed)}"
+            " listens on 127.0.0.1",
+        )
+    if not is_on(block, "crossdomain", default=True):
+        result.put("api.srs.crossdomain", False, block)
+    raw = block.find("raw_api")
+    result.values["api.srs.raw_api"] = enabled(raw)
+    result.values["api.srs.allow_reload"] = is_on(raw, "allow_reload", default=False)
+
+
+def _put_api(
+    result: Translation, key: str, address: str, directive: Directive, locked: bool
+) -> str:
+    """Set a listener of the API; return its port if it had to be narrowed."""
+    narrow = not locked and not _is_loopback(address)
+    kept = f"127.0.0.1:{_port(address)}" if narrow else address
+    result.put(f"api.srs.{key}", kept, directive)
+    return _port(address) if narrow else ""
+
+
+def _api_auth(result: Translation, block: Directive) -> bool:
+    auth = block.find("auth")
+    if auth is None or not enabled(auth):
+        return False
+    for name in ("username", "password"):
+        found = auth.find(name)
+        if found is None or not found.argument:
+            raise ConfError(f"{auth.where}: auth: expected a {name}")
+        result.put(f"api.srs.{name}", found.argument, found)
+    return True
+
+
+def _exporter(result: Translation, root: Directive) -> None:
+    block = root.find("exporter")
+    if block is None or not enabled(block):
+        result.values["metrics.listen"] = ""
+        return
+    listen = block.find("listen")
+    address = _address(listen.argument if listen is not None else "9972")
+    result.put("metrics.listen", address, listen or block)
+    result.values["api.srs.metrics"] = True
+    for name in ("label", "tag"):
+        found = block.find(name)
+        if found is not None and found.arguments:
+            result.note(found, "metrics carry no such label")
+
+
+def _not_served(result: Translation, directive: Directive) -> None:
+    if directive.name == "stats":
+        disk = directive.find("disk")
+        if disk is not None:
+            result.note(disk, "disk_busy_percent stays 0")
+    elif directive.name in _ENABLED_BLOCKS:
+        if enabled(directive):
+            result.note(directive, "not served")
+    elif directive.name not in _SILENT and directive.name not in (
+        "srs_log_tank",
+        "srs_log_file",
+        "daemon",
+    ):
+        result.note(directive, "not served")

@@ -1,0 +1,90 @@
+"""SRS's environment: ``SRS_`` and a directive's path, upper-cased, ``.`` as ``_``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from .conf import Directive
+
+__all__ = ["apply_environment", "expand"]
+
+_ROOT = (
+    "listen max_connections chunk_size server_id pid work_dir daemon "
+    "srs_log_tank srs_log_level srs_log_level_v2 srs_log_file "
+    "rtmp.enabled rtmp.listen rtmp.chunk_size "
+    "rtmps.enabled rtmps.listen rtmps.key rtmps.cert "
+    "http_api.enabled http_api.listen http_api.crossdomain "
+    "http_api.raw_api.enabled http_api.raw_api.allow_reload "
+    "http_api.auth.enabled http_api.auth.username http_api.auth.password "
+    "http_api.https.enabled http_api.https.listen http_api.https.key "
+    "http_api.https.cert http_server.enabled http_server.listen "
+    "http_server.crossdomain http_server.https.enabled http_server.https.listen "
+    "http_server.https.key http_server.https.cert "
+    "exporter.enabled exporter.listen exporter.label exporter.tag "
+    "heartbeat.enabled rtc_server.enabled srt_server.enabled"
+)
+_VHOST = (
+    "chunk_size min_latency tcp_nodelay rtc.enabled srt.enabled hls.enabled "
+    "dvr.enabled dash.enabled hds.enabled "
+    "http_remux.enabled http_remux.mount forward.enabled forward.destination "
+    "play.gop_cache play.queue_length play.mw_latency publish.normal_timeout "
+    "http_hooks.enabled http_hooks.on_connect http_hooks.on_close "
+    "http_hooks.on_publish http_hooks.on_unpublish http_hooks.on_play "
+    "http_hooks.on_stop http_hooks.on_dvr http_hooks.on_hls"
+)
+_ALIASES = {
+    "SRS_LOG_TANK": "srs_log_tank",
+    "SRS_LOG_LEVEL": "srs_log_level",
+    "SRS_LOG_FILE": "srs_log_file",
+}
+
+
+def _variable(path: str) -> str:
+    return "SRS_" + path.upper().replace(".", "_")
+
+
+_PATHS: Mapping[str, str] = {
+    **{_variable(path): path for path in _ROOT.split()},
+    **{_variable(f"vhost.{path}"): f"vhost.{path}" for path in _VHOST.split()},
+    **_ALIASES,
+}
+
+
+def apply_environment(root: Directive, environ: Mapping[str, str]) -> None:
+    """Let variables override directives; a vhost's variable counts for all vhosts.
+
+    Variables that name no directive are ignored, as SRS ignores them.
+    """
+    for name in sorted(environ):
+        path = _PATHS.get(name)
+        if path is None:
+            continue
+        parts = path.split(".")
+        blocks: Iterable[Directive] = [root]
+        if parts[0] == "vhost":
+            parts = parts[1:]
+            blocks = [one for one in root.children if one.name == "vhost"]
+            if not blocks:
+                default = Directive("vhost", ["__defaultVhost__"], where=name)
+                root.children.append(default)
+                blocks = [default]
+        for block in blocks:
+            _set(block, parts, environ[name].split(), name)
+
+
+def _set(block: Directive, parts: list[str], arguments: list[str], name: str) -> None:
+    for part in parts[:-1]:
+        block = block.child(part, name)
+    kept = [child for child in block.children if child.name != parts[-1]]
+    block.children = [*kept, Directive(parts[-1], arguments, where=name)]
+
+
+def expand(root: Directive, environ: Mapping[str, str]) -> None:
+    """Replace arguments of the form ``$NAME`` by the variable's words, if it is set."""
+    for directive in root.children:
+        words: list[str] = []
+        for argument in directive.arguments:
+            value = environ.get(argument[1:]) if argument.startswith("$") else None
+            words += value.split() if value is not None else [argument]
+        directive.arguments = words
+        expand(directive, environ)

@@ -1,0 +1,350 @@
+"""srs.conf and SRS_*: the grammar, what is translated, what is said."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penstock.dialects.srs.conf import ConfError, parse
+from penstock.dialects.srs.config import Translation, translate
+from penstock.dialects.srs.launcher import settings_of
+
+LIVE = """\
+# A live server with everything usual.
+listen              1935;
+max_connections     1000;
+srs_log_tank        console;
+daemon              off;
+http_api {
+    enabled         on;
+    listen          1985;
+    raw_api { enabled on; allow_reload on; }
+}
+http_server {
+    enabled         on;
+    listen          8080;
+    dir             ./objs/nginx/html;
+}
+stats { network 0; disk sda sdb; }
+rtc_server { enabled on; listen 8000; candidate $CANDIDATE; }
+vhost __defaultVhost__ {
+    hls { enabled on; hls_fragment 2; }
+    http_remux { enabled on; mount [vhost]/[app]/[stream].flv; }
+    play { gop_cache off; queue_length 10; mw_latency 100; }
+    publish { normal_timeout 7000; }
+    http_hooks {
+        enabled on;
+        on_publish http://127.0.0.1:8085/api/v1/streams http://localhost/b;
+        on_play "http://127.0.0.1:8085/api/v1/sessions";
+        on_dvr http://127.0.0.1:8085/api/v1/dvrs;
+    }
+}
+"""
+
+
+def _translate(text: str, environ: dict[str, str] | None = None) -> Translation:
+    files = {"srs.conf": text}
+    return translate("srs.conf", files.__getitem__, environ or {})
+
+
+def test_a_usual_file_becomes_our_settings() -> None:
+    result = _translate(LIVE)
+    ours = settings_of(result)
+    assert ours.rtmp.listen == "0.0.0.0:1935"
+    assert ours.rtmp.merge_ms == 100
+    assert ours.limits.sessions == 1000
+    assert ours.http.listen == "0.0.0.0:8080"
+    assert ours.api.srs.listen == "127.0.0.1:1985"
+    assert (ours.api.srs.raw_api, ours.api.srs.allow_reload) == (True, True)
+    assert ours.metrics.listen == ""
+    assert ours.stream.gop_cache is False
+    assert ours.stream.ring_seconds == 10.0
+    assert ours.stream.publish_idle_s == 7.0
+    assert ours.auth.publish == "open"
+    assert ours.hooks.on_publish == [
+        "http://127.0.0.1:8085/api/v1/streams",
+        "http://localhost/b",
+    ]
+    assert ours.hooks.on_play == ["http://127.0.0.1:8085/api/v1/sessions"]
+
+
+def test_what_is_not_served_is_said_in_one_line_each_with_its_place() -> None:
+    notes = _translate(LIVE).notes
+    said = {re.sub(r"srs.conf:\d+: ", "", note).partition(":")[0] for note in notes}
+    assert said == {"dir", "disk", "rtc_server", "hls", "on_dvr", "http_api"}
+    assert all(re.match(r"srs\.conf:\d+: ", note) for note in notes)
+    assert "\n" not in "".join(notes)
+
+
+def test_the_smallest_file_serves_rtmp_alone() -> None:
+    ours = settings_of(_translate("listen 1935;\nvhost __defaultVhost__ {\n}\n"))
+    assert ours.rtmp.listen == "0.0.0.0:1935"
+    assert ours.http.listen == ours.api.srs.listen == ours.metrics.listen == ""
+
+
+def test_an_api_with_auth_stays_open_to_the_network() -> None:
+    result = _translate(
+        "http_api { enabled on; listen 10.0.0.1:1985;"
+        " auth { enabled on; username admin; password 'a b;c'; } }"
+    )
+    ours = settings_of(result).api.srs
+    assert (ours.listen, ours.username, ours.password) == (
+        "10.0.0.1:1985",
+        "admin",
+        "a b;c",
+    )
+    assert result.notes == []
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:1985", "[::1]:1985"])
+def test_a_loopback_api_needs_no_warning(listen: str) -> None:
+    result = _translate(f"http_api {{ enabled on; listen {listen}; }}")
+    assert result.values["api.srs.listen"] == listen
+    assert result.notes == []
+
+
+def test_both_open_api_ports_are_narrowed_with_one_warning(certificate: Any) -> None:
+    chain, key = certificate
+    result = _translate(
+        "http_api { enabled on; https { enabled on; listen 1990;"
+        f" cert {chain}; key {key}; }} }}"
+    )
+    ours = settings_of(result).api.srs
+    assert (ours.listen, ours.https_listen) == ("127.0.0.1:1985", "127.0.0.1:1990")
+    assert len(result.notes) == 1
+    assert "1985, 1990" in result.notes[0]
+
+
+def test_an_api_on_the_media_port_gets_a_port_of_its_own() -> None:
+    result = _translate(
+        "http_server { enabled on; listen 8080; } http_api { enabled on; listen 8080; }"
+    )
+    assert settings_of(result).api.srs.listen == "127.0.0.1:1985"
+    assert any("does not share" in note for note in result.notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ""),
+        ("enabled yes;", ""),
+        ("enabled true;", ""),
+        ("enabled off;", ""),
+        ("enabled on;", "127.0.0.1:1985"),
+    ],
+)
+def test_only_the_word_on_switches_on_what_is_off_by_default(
+    text: str, expected: str
+) -> None:
+    result = _translate(f"http_api {{ {text} }}")
+    assert result.values["api.srs.listen"] == expected
+
+
+@pytest.mark.parametrize(("word", "on"), [("off", False), ("no", True), ("on", True)])
+def test_only_the_word_off_switches_off_what_is_on_by_default(
+    word: str, on: bool
+) -> None:
+    result = _translate(f"http_api {{ enabled on; crossdomain {word}; }}")
+    assert settings_of(result).api.srs.crossdomain is on
+
+
+EVERYBODY = ["0.0.0.0/0", "::/0"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "publish", "play"),
+    [
+        ("", ([], EVERYBODY), ([], EVERYBODY)),
+        ("deny publish 10.0.0.1;", ([], ["10.0.0.1"]), ([], [])),
+        (
+            "allow publish 10.0.0.0/8; allow play all;",
+            (["10.0.0.0/8"], []),
+            (EVERYBODY, []),
+        ),
+        ("allow publish all;", (EVERYBODY, []), ([], EVERYBODY)),
+        (
+            "allow play all; deny play 10.0.0.1 10.0.0.2;",
+            ([], EVERYBODY),
+            (EVERYBODY, ["10.0.0.1", "10.0.0.2"]),
+        ),
+    ],
+)
+def test_security_rules_let_in_exactly_whom_srs_lets_in(
+    rules: str,
+    publish: tuple[list[str], list[str]],
+    play: tuple[list[str], list[str]],
+) -> None:
+    result = _translate(
+        f"vhost __defaultVhost__ {{ security {{ enabled on; {rules} }} }}"
+    )
+    auth = settings_of(result).auth
+    assert (auth.publish_allow, auth.publish_deny) == publish
+    assert (auth.play_allow, auth.play_deny) == play
+
+
+def test_security_that_is_off_changes_nothing() -> None:
+    result = _translate("vhost a.b { security { deny publish all; } }")
+    assert settings_of(result).auth.publish_deny == []
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        "security { enabled on; allow play %s; }",
+        "http_hooks { enabled on; on_publish http://%s/; }",
+    ],
+)
+def test_access_that_differs_between_vhosts_is_refused(block: str) -> None:
+    first, second = block % "10.0.0.1", block % "10.0.0.2"
+    with pytest.raises(ConfError, match=r"srs\.conf:2: .*differs from srs\.conf:1"):
+        _translate(f"vhost a.b {{ {first} }}\nvhost c.d {{ {second} }}")
+    same = _translate(f"vhost a.b {{ {first} }}\nvhost c.d {{ {first} }}")
+    assert same.notes == []
+
+
+def test_the_default_vhost_counts_where_settings_differ() -> None:
+    result = _translate(
+        "vhost a.b { play { gop_cache on; } } vhost off.example { enabled off; }"
+        "vhost 10.1.1.1 { } vhost __defaultVhost__ { play { gop_cache off; } }"
+    )
+    ours = settings_of(result)
+    assert ours.stream.gop_cache is False
+    assert ours.vhosts == ["a.b"]
+    assert len(result.notes) == 3
+
+
+def test_an_ingest_that_only_copies_rtmp_becomes_a_pull() -> None:
+    engine = "engine { enabled off; output rtmp://127.0.0.1:1935/live/%s; }"
+    ingest = "ingest %s { enabled on; input { type %s; url %s; } " + engine + " }"
+    result = _translate(
+        "vhost __defaultVhost__ {"
+        + ingest % ("a", "stream", "rtmp://up.example/live/x", "x?vhost=[vhost]")
+        + ingest % ("b", "file", "./doc/source.flv", "y")
+        + "forward { enabled on; destination 127.0.0.1:19350; } }"
+    )
+    (relay,) = settings_of(result).relay
+    assert (relay.source, relay.destination) == ("rtmp://up.example/live/x", "live/x")
+    assert sum("not served" in note for note in result.notes) == 2
+
+
+def test_includes_stand_in_place_and_their_lines_are_named() -> None:
+    files = {
+        "srs.conf": "listen 1;\nvhost __defaultVhost__ { include inner.conf; }",
+        "inner.conf": "# x\nplay { mw_latency oops; }",
+    }
+    with pytest.raises(ConfError, match=r"^inner\.conf:2: mw_latency: .*'oops'"):
+        translate("srs.conf", files.__getitem__, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("listen 1935", "expected ; after listen"),
+        ("vhost a {", "is not closed"),
+        ("}", "} without {"),
+        ("vhost a { listen 1 }", "expected ; after listen"),
+        (";", "; without a directive"),
+        ("{", "{ without a directive"),
+        ('a "b;\n', "quotation is not closed"),
+        ("include;", "include without a file"),
+        ("include srs.conf;", "more than 64 files"),
+        ("a {" * 100, "more than 16 blocks deep"),
+        ("x" * (1 << 20) + ";" * 9, "longer than"),
+        ("max_connections many;", "expected a whole number"),
+        ("http_api { enabled on; auth { enabled on; } }", "expected a username"),
+        (
+            "vhost a.b { security { enabled on; allow play nowhere; } }",
+            "expected all, an address or a network",
+        ),
+    ],
+)
+def test_a_bad_file_is_refused_in_one_line(text: str, message: str) -> None:
+    with pytest.raises(ConfError, match=re.escape(message)) as caught:
+        _translate(text)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("listen 70000;", "srs.conf:1: listen: expected a port"),
+        ("chunk_size -1;", "srs.conf:1: chunk_size: expected at least"),
+        (
+            "\nvhost a.b { http_hooks { enabled on; on_play ftp://x; } }",
+            "srs.conf:2: http_hooks: ",
+        ),
+    ],
+)
+def test_a_value_that_we_refuse_is_named_by_its_own_directive(
+    text: str, message: str
+) -> None:
+    with pytest.raises(Exception, match=re.escape(message)):
+        settings_of(_translate(text))
+
+
+@given(st.text(alphabet=st.sampled_from("ab;{}#'\" \n\\$include"), max_size=60))
+@settings(max_examples=200, deadline=None)
+def test_any_text_is_parsed_or_refused(text: str) -> None:
+    def read(path: str) -> str:
+        if path == "srs.conf":
+            return text
+        raise ConfError(f"{path}: missing")
+
+    try:
+        parse("srs.conf", read)
+    except ConfError:
+        pass
+
+
+def test_the_environment_alone_configures_a_server() -> None:
+    environ = {
+        "SRS_LISTEN": "1936",
+        "SRS_HTTP_API_ENABLED": "on",
+        "SRS_HTTP_API_AUTH_ENABLED": "on",
+        "SRS_HTTP_API_AUTH_USERNAME": "admin",
+        "SRS_HTTP_API_AUTH_PASSWORD": "secret",
+        "SRS_HTTP_SERVER_ENABLED": "on",
+        "SRS_EXPORTER_ENABLED": "on",
+        "SRS_VHOST_HTTP_HOOKS_ENABLED": "on",
+        "SRS_VHOST_HTTP_HOOKS_ON_PUBLISH": "http://a/ http://b/",
+        "SRS_VHOST_HLS_ENABLED": "on",
+        "SRS_WORK_DIR": "./work",
+        "SRS_SERVER_ID": "vid-mine",
+        "SRS_LOG_LEVEL": "warn",
+        "SRS_NOBODY_KNOWS": "x",
+        "PATH": "/bin",
+    }
+    result = translate(None, lambda path: "", environ)
+    ours = settings_of(result)
+    assert ours.rtmp.listen == "0.0.0.0:1936"
+    assert ours.http.listen == "0.0.0.0:8080"
+    assert ours.api.srs.listen == "0.0.0.0:1985"
+    assert ours.api.srs.password == "secret"
+    assert ours.api.srs.server_id == "vid-mine"
+    assert ours.metrics.listen == "0.0.0.0:9972"
+    assert ours.api.srs.metrics
+    assert ours.hooks.on_publish == ["http://a/", "http://b/"]
+    assert ours.log.level == "warning"
+    assert result.work_dir == "./work"
+    assert result.notes == ["SRS_VHOST_HLS_ENABLED: hls: not served"]
+
+
+def test_the_environment_wins_over_the_file_in_all_vhosts() -> None:
+    result = _translate(
+        "listen 1935; vhost a.b { play { gop_cache on; } } vhost __defaultVhost__ { }",
+        {"SRS_LISTEN": "1940", "SRS_VHOST_PLAY_GOP_CACHE": "off"},
+    )
+    ours = settings_of(result)
+    assert (ours.rtmp.listen, ours.stream.gop_cache) == ("0.0.0.0:1940", False)
+
+
+def test_dollar_arguments_come_from_the_environment() -> None:
+    result = _translate(
+        "listen $PORT; server_id $UNSET;", {"PORT": "1937", "OTHER": "x"}
+    )
+    assert settings_of(result).rtmp.listen == "0.0.0.0:1937"
+    assert result.values["api.srs.server_id"] == "$UNSET"
