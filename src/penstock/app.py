@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib.metadata
+import resource
 import signal
 import socket
 import ssl
@@ -106,6 +107,13 @@ def _certificates(settings: Settings) -> dict[str, ssl.SSLContext]:
     return contexts
 
 
+def _raise_descriptor_limit() -> None:
+    """Take as many descriptors as we may: every viewer is one, 1,024 the default."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def _hook_urls(hooks: HooksSettings) -> dict[HookAction, list[str]]:
     return {
         action: urls
@@ -164,6 +172,7 @@ class _Server:
 
     async def run(self, background: trio.Nursery, ready: Ready) -> None:
         """Serve until a signal says otherwise."""
+        _raise_descriptor_limit()
         with self._bound() as listening:
             for host in (self._web, self._srs, self._metrics):
                 await background.start(host.run)

@@ -80,6 +80,7 @@ def _server_families(server: ServerView) -> list[Metric]:
         counter("penstock_session_errors", "Sessions ended by an error", errors),
         refusals,
         gauge("penstock_streams", "Stream entries, live or not", server.streams),
+        gauge("penstock_tasks", "Tasks on the event loop", server.tasks),
         counter(
             "penstock_received_bytes", "Octets from clients", server.bytes_received
         ),

@@ -198,5 +198,7 @@ class ServerView:
     bytes_sent: int
     loop_stall_s: float
     """Longest stall of the event loop in the last minute."""
+    tasks: int = 0
+    """Tasks that live on the event loop."""
     refusals: tuple[tuple[str, int], ...] = ()
     """Sessions refused since the start, by reason (one constant word each)."""

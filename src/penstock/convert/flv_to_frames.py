@@ -33,6 +33,8 @@ from sansmedia.sansio import ProtocolError
 from penstock.media import Frame, Track, TrackKind
 from penstock.media.timeline import AudioClock, MillisecondTimeline
 
+from .describe import completed, is_complete
+
 __all__ = ["FlvToFrames"]
 
 _VIDEO_RATE: Final = 90_000
@@ -46,6 +48,8 @@ _NEEDS_CONFIGURATION: Final = frozenset(
 @attrs.define(eq=False)
 class _TrackState:
     track: Track
+    sent: bytes = b""
+    """The configuration as the publisher sent it; the track's may say more."""
     clock: AudioClock | None = None
     last_dts: int = -1
 
@@ -92,7 +96,7 @@ class FlvToFrames:
         name = (TrackKind.DATA, 0)
         state = self._tracks.get(name)
         if state is None:
-            state = self._remember(Track(0, TrackKind.DATA, None, 1000))
+            state = self._remember(b"", Track(0, TrackKind.DATA, None, 1000))
         dts = self._timeline.map(timestamp_ms, now)
         return self._frame(state, dts, dts, payload, now)
 
@@ -133,6 +137,8 @@ class FlvToFrames:
             state = self._configure_video(packet, None)
         if not packet.payload:
             return None
+        if body.is_key and not is_complete(state.track):
+            self._complete(state, packet.payload)
         dts = max(time_ms * 90, state.last_dts)
         state.last_dts = dts
         # Nanoseconds in 90 kHz ticks: 11,111 ns each, to the nearest.
@@ -154,7 +160,7 @@ class FlvToFrames:
         codec = video_codec(packet.codec)
         starts = packet.packet_type is VideoPacketType.SEQUENCE_START
         configuration = packet.payload if starts else b""
-        if state is not None and state.track.configuration == configuration:
+        if state is not None and state.sent == configuration:
             return state
         described = None
         if codec is not None and configuration:
@@ -165,6 +171,7 @@ class FlvToFrames:
                 self.damaged += 1
                 self.damage_reason = self.damage_reason or str(error)
         return self._remember(
+            configuration,
             Track(
                 packet.track_id,
                 TrackKind.VIDEO,
@@ -175,8 +182,19 @@ class FlvToFrames:
                 parameters=described,
                 wire_codec=packet.codec,
                 group="video",
-            )
+            ),
         )
+
+    def _complete(self, state: _TrackState, payload: bytes) -> None:
+        try:
+            track = completed(state.track, payload)
+        except ProtocolError as error:
+            self.damaged += 1
+            self.damage_reason = self.damage_reason or str(error)
+            return
+        if track is not state.track:
+            state.track = track
+            self._announced.append(track)
 
     # -- audio ------------------------------------------------------------------------
 
@@ -213,6 +231,8 @@ class FlvToFrames:
                 self.unready += 1
                 return None
             state = self._configure_audio(body, packet, None)
+            if state is None:
+                return None
         duration = self._duration(state.track, packet.payload)
         assert state.clock is not None
         dts = max(state.clock.next(time_ms, duration), state.last_dts)
@@ -224,11 +244,13 @@ class FlvToFrames:
 
     def _configure_audio(
         self, body: AudioBody, packet: AudioPacket, state: _TrackState | None
-    ) -> _TrackState:
+    ) -> _TrackState | None:
         codec = audio_codec(packet.codec)
         starts = packet.packet_type is AudioPacketType.SEQUENCE_START
-        configuration = packet.payload if starts else b""
-        if state is not None and state.track.configuration == configuration:
+        if starts and not packet.payload:
+            return None  # FFmpeg's AC-3 and E-AC-3: the first frame will tell
+        configuration = sent = packet.payload if starts else b""
+        if state is not None and state.sent == sent:
             return state
         described = self._describe_audio(codec, body, packet)
         if codec in (Codec.AC3, Codec.EAC3) and not configuration:
@@ -245,7 +267,7 @@ class FlvToFrames:
             wire_codec=packet.codec,
             group="audio",
         )
-        new = self._remember(track)
+        new = self._remember(sent, track)
         new.clock = AudioClock(rate)
         return new
 
@@ -284,14 +306,14 @@ class FlvToFrames:
         state = self._tracks.get((kind, track_id))
         return 0 if state is None else state.track.generation + 1
 
-    def _remember(self, track: Track) -> _TrackState:
+    def _remember(self, sent: bytes, track: Track) -> _TrackState:
         name = (track.kind, track.id)
         old = self._tracks.get(name)
         if old is None and len(self._tracks) >= _MAX_TRACKS:
             raise ProtocolError("more than 32 tracks", code="limit")
         # Decoding time must not step back because a track changed its codec.
         same_clock = old is not None and old.track.clock_rate == track.clock_rate
-        state = _TrackState(track)
+        state = _TrackState(track, sent)
         if old is not None and same_clock:
             state.last_dts = old.last_dts
         self._tracks[name] = state

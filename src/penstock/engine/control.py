@@ -74,6 +74,8 @@ class EngineControl:
             bytes_received=engine.bytes_received,
             bytes_sent=engine.bytes_sent,
             loop_stall_s=engine.loop_stall_s(),
+            tasks=trio.lowlevel.current_statistics().tasks_living,
+            refusals=tuple(sorted(registry.refusals.items())),
         )
 
     async def vhosts(self) -> list[VhostView]:

@@ -43,27 +43,27 @@ class HttpHost:
         self._config = config
         self._app = ASGIWrapper(app)
         self._context = WorkerContext(None)
+        self._stopping = trio.Event()
         self._state: dict[str, Any] = {}
 
     async def run(
         self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Run the application's lifespan until cancelled; start this first."""
+        """Run the application's lifespan until `stop`; start this first."""
         lifespan = Lifespan(self._app, self._config, self._state)
         async with trio.open_nursery() as nursery:
             await nursery.start(lifespan.handle_lifespan)
             await lifespan.wait_for_startup()
             task_status.started()
-            try:
-                await trio.sleep_forever()
-            finally:
-                with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
-                    await lifespan.wait_for_shutdown()
-                nursery.cancel_scope.cancel()
+            await self._stopping.wait()
+            with trio.move_on_after(1):
+                await lifespan.wait_for_shutdown()
+            nursery.cancel_scope.cancel()
 
     async def stop(self) -> None:
         """Let idle connections end, and busy ones after their answer."""
         await self._context.terminated.set()
+        self._stopping.set()
 
     async def serve(self, wire: Wire, prefix: bytes = b"") -> None:
         """Serve HTTP on one connection until it ends; closes it."""
