@@ -2,8 +2,9 @@
 
 Publishers send 128-octet chunks, some 2,600 a second each. So the runs of type 3
 chunks that make up a message are not parsed one by one: one extended slice looks at all
-their headers, and one extended ``del`` drops them. ``bench/rtmp_chunks.py`` gives the
-figures; chunk by chunk takes about ten times as long.
+their headers, and one extended ``del`` drops them. With 128-octet chunks, read 64 KB at
+a time, that is seven times as fast as chunk by chunk: 0.03 % instead of 0.2 % of
+a core for a publisher of 2.65 Mbit/s (``bench/rtmp_chunks.py``).
 
 Source: RTMP 1.0 §5.3.
 """
@@ -256,7 +257,7 @@ class ChunkReader:
     def _repeated_extension(self, stream: _ChunkStream, data: bytes, at: int) -> int:
         """Return how many octets of extension stand at ``at``: 4 or 0; -1 if cut.
 
-        # DEVIATION(field): the specification has the field on type 3 chunks too, yet
+        DEVIATION(field): the specification has the field on type 3 chunks too, yet
         # some encoders leave it out and others write the absolute timestamp there.
         """
         seen = data[at : at + 4]

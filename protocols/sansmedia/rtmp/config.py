@@ -7,11 +7,16 @@ from collections.abc import Mapping
 import attrs
 
 from sansmedia.amf import Value
+from sansmedia.flv.capabilities import ANY_FOURCC, CapsExMask, FourCcInfoMask
 
 from .constants import SHARED_CHUNK_SIZE
 from .handshake import HandshakeScheme
 
 __all__ = ["ClientConfig", "Enhancements", "ServerConfig"]
+
+
+def _forward_any() -> dict[str, int]:
+    return {ANY_FOURCC: FourCcInfoMask.CAN_FORWARD}
 
 
 @attrs.frozen(kw_only=True)
@@ -21,10 +26,15 @@ class Enhancements:
     Source: E-RTMP v2 §Enhancing NetConnection connect Command.
     """
 
-    four_cc_list: tuple[str, ...] = ("*",)
-    video_four_cc_info: Mapping[str, int] = attrs.field(factory=lambda: {"*": 4})
-    audio_four_cc_info: Mapping[str, int] = attrs.field(factory=lambda: {"*": 4})
-    caps_ex: int = 0x01 | 0x02 | 0x04 | 0x08
+    four_cc_list: tuple[str, ...] = (ANY_FOURCC,)
+    video_four_cc_info: Mapping[str, int] = attrs.field(factory=_forward_any)
+    audio_four_cc_info: Mapping[str, int] = attrs.field(factory=_forward_any)
+    caps_ex: int = (
+        CapsExMask.RECONNECT
+        | CapsExMask.MULTITRACK
+        | CapsExMask.MOD_EX
+        | CapsExMask.TIMESTAMP_NANO_OFFSET
+    )
 
 
 @attrs.frozen(kw_only=True)

@@ -430,7 +430,7 @@ class Connection(abc.ABC, Generic[E]):
         if type_id in _MEDIA:
             self._take_media(message, _MEDIA[type_id])
         elif type_id == MessageType.AGGREGATE:
-            for sub in decode_aggregate(message):
+            for sub in decode_aggregate(message, self._limits):
                 self._dispatch(sub, now)
         elif type_id in _COMMANDS:
             command = decode_command(message, self._limits)

@@ -53,11 +53,11 @@ class Capabilities:
     four_cc_list: tuple[str, ...] = ()
     """FourCCs of `fourCcList`; ``"*"`` is every codec."""
     video_four_cc_info: Mapping[str, int] = attrs.field(factory=dict)
-    """Flags (1 decode, 2 encode, 4 forward) by FourCC or ``"*"``."""
+    """`sansmedia.flv.capabilities.FourCcInfoMask` by FourCC or ``"*"``."""
     audio_four_cc_info: Mapping[str, int] = attrs.field(factory=dict)
-    """Flags (1 decode, 2 encode, 4 forward) by FourCC or ``"*"``."""
+    """`sansmedia.flv.capabilities.FourCcInfoMask` by FourCC or ``"*"``."""
     caps_ex: int = 0
-    """Flags: 1 reconnect, 2 multitrack, 4 ModEx, 8 nanosecond offsets."""
+    """`sansmedia.flv.capabilities.CapsExMask`, and bits without a name."""
 
 
 # --- both sides ------------------------------------------------------------------

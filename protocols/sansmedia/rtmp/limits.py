@@ -25,6 +25,8 @@ class Limits:
     """Octets that one command or data message may declare."""
     partial_bytes: int = 16 * 1024 * 1024
     """Octets that all begun, unfinished messages may declare together."""
+    aggregate_messages: int = 1_024
+    """Messages inside one aggregate message."""
     amf: AmfLimits = attrs.field(
         factory=lambda: AmfLimits(depth=16, values=4_096, bytes=128 * 1024)
     )

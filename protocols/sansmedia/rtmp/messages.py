@@ -293,7 +293,7 @@ def encode_data(
     return Message(MessageType.DATA_AMF0, stream_id, timestamp, body)
 
 
-def decode_aggregate(message: Message) -> list[Message]:
+def decode_aggregate(message: Message, limits: Limits | None = None) -> list[Message]:
     """Split an aggregate message (type 22) into its sub-messages.
 
     The sub-messages' timestamps are moved by the difference between the aggregate's
@@ -302,8 +302,9 @@ def decode_aggregate(message: Message) -> list[Message]:
     Source: RTMP 1.0 §7.1.6.
 
     Raises:
-        ProtocolError: ``"truncated"``, or an aggregate inside an aggregate.
+        ProtocolError: ``"truncated"``, ``"limit"``, or an aggregate inside an aggregate.
     """
+    most = (limits or Limits()).aggregate_messages
     reader = Reader(message.payload, source="RTMP 1.0 §7.1.6")
     messages: list[Message] = []
     shift: int | None = None
@@ -317,6 +318,12 @@ def decode_aggregate(message: Message) -> list[Message]:
         reader.skip(min(4, reader.remaining))
         if type_id == MessageType.AGGREGATE:
             raise ProtocolError("nested aggregate", source="RTMP 1.0 §7.1.6")
+        if len(messages) >= most:
+            raise ProtocolError(
+                f"more than {most} messages in an aggregate",
+                code="limit",
+                source="RTMP 1.0 §7.1.6",
+            )
         if shift is None:
             shift = message.timestamp - timestamp
         messages.append(

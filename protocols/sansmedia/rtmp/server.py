@@ -12,6 +12,7 @@ from typing import ClassVar, TypeAlias
 import attrs
 
 from sansmedia.amf import Encodable, Undefined, Value
+from sansmedia.flv.capabilities import CapsExMask
 from sansmedia.sansio import Dice, ProtocolError, TerminationCause
 
 from .commands import (
@@ -57,7 +58,6 @@ __all__ = ["RtmpServer"]
 
 _PUBLISH_STATES = (StreamState.PUBLISH_REQUESTED, StreamState.PUBLISHING)
 _PLAY_STATES = (StreamState.PLAYING, StreamState.PAUSED)
-_CAPS_RECONNECT = 0x01
 _REFUSALS = {
     "connect": "NetConnection.Connect.Rejected",
     "publish": "NetStream.Publish.BadName",
@@ -238,7 +238,7 @@ class RtmpServer(Connection[ServerEvent]):
 
         Source: E-RTMP v2 §Reconnect Request.
         """
-        able = self._capabilities.caps_ex & _CAPS_RECONNECT
+        able = self._capabilities.caps_ex & CapsExMask.RECONNECT
         if self._state is not SessionState.CONNECTED or not able:
             return False
         info = status("status", "NetConnection.Connect.ReconnectRequest", description)

@@ -88,6 +88,13 @@ def test_amf_bombs_end_the_connection(raw: Any, values: bytes) -> None:
     assert _end(raw).cause is TerminationCause.VIOLATION
 
 
+def test_an_aggregate_of_crumbs_is_refused(raw: Any) -> None:
+    raw.publish()
+    crumb = b"\x08" + bytes(10) + b"\0\0\0\x0b"
+    raw.send(Message(22, 1, 0, crumb * 2000), 7)
+    _violation(raw, "limit")
+
+
 def test_message_streams_are_limited(make_raw: MakeRaw) -> None:
     raw = make_raw(limits=Limits(message_streams=2))
     raw.connect()

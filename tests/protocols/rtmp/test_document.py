@@ -1,0 +1,62 @@
+"""The page for reusers says what the code does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+import pytest
+from sansmedia.rtmp import Limits
+from sansmedia.rtmp.states import SERVER_SESSION, SERVER_STREAM
+
+S = TypeVar("S", bound=Enum)
+N = TypeVar("N", bound=Enum)
+
+_PAGE = Path(__file__).parents[3] / "docs" / "reuse" / "rtmp.md"
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return _PAGE.read_text(encoding="utf-8")
+
+
+def _block(page: str, name: str) -> str:
+    return page.partition(f"<!-- {name} -->\n")[2].partition("<!-- end -->")[0]
+
+
+def test_the_examples_run_as_they_stand(page: str) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 2
+    names: dict[str, Any] = {}
+    for block in blocks:
+        exec(compile(block, str(_PAGE), "exec"), names)
+
+
+def _rows(table: Mapping[tuple[S, N], S], title: str) -> str:
+    lines = [f"| {title} | input | next |", "|---|---|---|"]
+    lines += [f"| {a.value} | {b.value} | {c.value} |" for (a, b), c in table.items()]
+    return "\n".join(lines) + "\n"
+
+
+def test_the_state_tables_are_those_of_the_code(page: str) -> None:
+    expected = _rows(SERVER_SESSION, "session") + "\n" + _rows(SERVER_STREAM, "stream")
+    assert _block(page, "states") == expected
+
+
+def test_every_limit_is_listed_with_its_default(page: str) -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \|", _block(page, "limits"), re.MULTILINE)
+    limits = Limits()
+    expected = []
+    for field in attrs.fields(Limits):
+        value = getattr(limits, field.name)
+        shown = (
+            f"depth {value.depth}, {value.values:,} values"
+            if field.name == "amf"
+            else f"{value:,.0f}"
+        )
+        expected.append((field.name, shown))
+    assert rows == expected
