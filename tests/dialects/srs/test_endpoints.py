@@ -103,9 +103,24 @@ async def test_an_id_told_by_a_hook_is_known_before_anybody_lists(
         httpx.AsyncClient(base_url=site.url) as client,
     ):
         told = site.names.clients.name_of(control.session_views[0].id)
-        site.names.clients.keep_only([])
+        site.names.clients.forget(control.session_views[0].id)
         answer = (await client.get(f"/api/v1/clients/{told}")).json()
         assert answer["client"]["id"] == told
+
+
+async def test_names_of_what_is_gone_are_forgotten_by_listing(
+    serve: Any, fake: Any, make_stream: Any
+) -> None:
+    control = fake([], [make_stream(f"{i:032x}") for i in range(50)], [])
+    async with (
+        serve(control) as site,
+        httpx.AsyncClient(base_url=site.url) as client,
+    ):
+        await client.get("/api/v1/streams?count=50")
+        assert len(site.names.streams) == 50
+        control.stream_views = control.stream_views[:3]
+        await client.get("/api/v1/streams?count=50")
+        assert len(site.names.streams) == 3
 
 
 async def test_a_vhost_is_found_by_id_and_by_name(serve: Any) -> None:

@@ -141,8 +141,9 @@ def test_a_table_is_bounded_and_forgets_the_oldest() -> None:
     assert len(table) == 3
     assert table.engine_id(names[0]) is None
     assert table.name_of(ids[0]) == names[0]
-    table.keep_only([ids[0]])
+    table.sweep(lambda engine_id: engine_id == ids[0])
     assert len(table) == 1
+    assert table.engine_id(names[0]) == ids[0]
 
 
 def test_a_server_keeps_its_name_and_changes_its_service(server_view: Any) -> None:

@@ -287,10 +287,26 @@ async def test_a_long_answer_arrives_whole(
         serve(control) as site,
         httpx.AsyncClient(base_url=site.url) as client,
     ):
+        wrapped = await client.get("/api/v1/streams?count=1000&callback=f")
+        assert wrapped.text.startswith('f({"code":0')
+        assert wrapped.text.endswith("]})")
         answer = await client.get("/api/v1/streams?count=1000")
         names = [entry["name"] for entry in answer.json()["streams"]]
         assert names == [f"s{i}" for i in range(1000)]
         assert len(answer.content) > 256 << 10
+
+
+async def test_entries_that_fill_pieces_exactly_are_still_a_list(
+    serve: Any, fake: Any, make_stream: Any
+) -> None:
+    names = [letter * 70_000 for letter in "abc"]
+    control = fake([], [make_stream(f"{i:032x}", n) for i, n in enumerate(names)], [])
+    async with (
+        serve(control) as site,
+        httpx.AsyncClient(base_url=site.url) as client,
+    ):
+        answer = await client.get("/api/v1/streams")
+        assert [entry["name"] for entry in answer.json()["streams"]] == names
 
 
 async def test_https_serves_the_same_answers_and_credentials(

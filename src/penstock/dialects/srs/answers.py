@@ -19,6 +19,8 @@ class Answer:
     """One response. JSON bodies can be wrapped by a callback, texts never are."""
 
     body: bytes = b""
+    more: tuple[bytes, ...] = ()
+    """The rest of a long body, in pieces: joining them would hold the event loop."""
     status: int = 200
     content_type: bytes = b"application/json"
     """Empty if there is no body."""
@@ -41,4 +43,4 @@ def text(
     status: int, words: str, headers: tuple[tuple[bytes, bytes], ...] = ()
 ) -> Answer:
     """Return a plain text answer."""
-    return Answer(words.encode(), status, _TEXT, headers)
+    return Answer(words.encode(), status=status, content_type=_TEXT, headers=headers)

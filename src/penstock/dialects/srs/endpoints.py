@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import TypeVar
 
 import attrs
@@ -35,6 +37,9 @@ Endpoint = Callable[[ApiRequest], Awaitable[Answer]]
 
 SLICE_S = 0.001
 """How long encoding a list may hold the event loop; its budget is 2 ms."""
+
+PIECE = 64 << 10
+"""Octets of a list that leave at once."""
 
 _NOT_ALLOWED = "Method Not Allowed"
 _VERSIONS = encode({"data": shapes.VERSIONS})
@@ -230,7 +235,7 @@ class Endpoints:
             shown = shapes.stream(view, vhosts.get(view.vhost, ""), names, now)
             return await self._ok(encode({"stream": shown}))
         views = await control.streams()
-        names.streams.keep_only(view.id for view in views)
+        _sweep(names.streams, views)
         at = page(request.query)
         return await self._list(
             "streams",
@@ -261,7 +266,7 @@ class Endpoints:
             shown = shapes.client(view, vhosts.get(view.vhost, ""), names)
             return await self._ok(encode({"client": shown}))
         everybody = await control.sessions()
-        names.clients.keep_only(view.id for view in everybody)
+        _sweep(names.clients, everybody)
         views = [view for view in everybody if shapes.is_client(view)]
         at = page(request.query)
         return await self._list(
@@ -303,14 +308,27 @@ class Endpoints:
         shape: Callable[[View], Mapping[str, Json]],
     ) -> Answer:
         """Encode a page of a list in slices that leave the event loop to others."""
+        head = await self._ok(b'{"%s":[' % key.encode())
+        pieces: list[bytes] = []
         parts: list[bytes] = []
+        size = 0
         deadline = trio.current_time() + SLICE_S
         for view in views:
             parts.append(encode(shape(view)))
+            size += len(parts[-1])
+            if size >= PIECE:
+                pieces.append(b",".join([*parts, b""]))
+                parts, size = [], 0
             if trio.current_time() >= deadline:
                 await trio.lowlevel.checkpoint()
                 deadline = trio.current_time() + SLICE_S
-        return await self._ok(b'{"%s":[%s]}' % (key.encode(), b",".join(parts)))
+        pieces.append(b",".join(parts))
+        if not parts and len(pieces) > 1:
+            pieces[-2] = pieces[-2][:-1]
+        pieces.append(b"]}")
+        if len(pieces) == 2:
+            return attrs.evolve(head, body=b"".join([head.body, *pieces]))
+        return attrs.evolve(head, more=tuple(pieces))
 
     # Raw and clusters
 
@@ -375,6 +393,17 @@ class Endpoints:
                 server = await self._control.server()
                 origin = _origin(request, server, query.get("vhost", ""))
         return Answer(encode({"code": 0, "data": {"query": echoed, "origin": origin}}))
+
+
+def _sweep(table: IdTable, views: Sequence[View]) -> None:
+    """Drop names of what is not among ``views``, which ascend by id."""
+    identity = attrgetter("id")
+
+    def is_live(engine_id: str) -> bool:
+        at = bisect_left(views, engine_id, key=identity)
+        return at < len(views) and views[at].id == engine_id
+
+    table.sweep(is_live)
 
 
 def _identifier(request: ApiRequest) -> str:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable
+from itertools import islice
 
 from penstock.control import ServerView
 
@@ -19,7 +20,9 @@ __all__ = ["DEFAULT_VHOST", "IdTable", "Names", "vhost_shown", "vhost_stored"]
 DEFAULT_VHOST = "__defaultVhost__"
 
 MAX_NAMES = 50_000
-"""Names that one table keeps; the oldest go first."""
+"""Names that one table keeps; the longest unseen go first."""
+SWEEP = 200
+"""Names that one listing looks at."""
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _HEX = re.compile(r"[0-9a-f]{32}")
@@ -78,10 +81,17 @@ class IdTable:
         if name is not None:
             self._ids.pop(name, None)
 
-    def keep_only(self, engine_ids: Iterable[str]) -> None:
-        """Drop the names of all objects but these."""
-        for engine_id in self._names.keys() - set(engine_ids):
-            self.forget(engine_id)
+    def sweep(self, is_live: Callable[[str], bool]) -> None:
+        """Drop the names of objects that are gone, a few of the longest unseen.
+
+        Every listing sweeps `SWEEP` names, so that none of them takes long.
+        """
+        for engine_id in list(islice(self._names, SWEEP)):
+            name = self._names.pop(engine_id)
+            if is_live(engine_id):
+                self._names[engine_id] = name
+            else:
+                del self._ids[name]
 
     def _add(self, engine_id: str) -> str:
         digits = engine_id if _HEX.fullmatch(engine_id) else _digest(engine_id)

@@ -42,8 +42,6 @@ MAX_BODY = 1 << 20
 """Octets of a request body that are read (and ignored) before the answer."""
 BODY_S = 10.0
 """How long a body may take."""
-PIECE = 128 << 10
-"""Longer answers leave in pieces, so that copying one does not hold the loop."""
 
 _SERVER = (b"Server", SIGNATURE.encode())
 _KEEP_ALIVE = (b"Connection", b"keep-alive")
@@ -114,12 +112,14 @@ class SrsApi:
             await _drain(receive)
         query = parse_query(scope["query_string"].decode("latin-1"))
         answer = await self._answer(scope, headers, query)
-        body, content_type = answer.body, answer.content_type
+        pieces, content_type = [answer.body, *answer.more], answer.content_type
         callback = query.get("callback")
         if callback and answer.is_json:
-            body = b"%s(%s)" % (callback.encode("latin-1"), body)
+            pieces[0] = b"%s(%s" % (callback.encode("latin-1"), pieces[0])
+            pieces[-1] += b")"
             content_type = b"text/javascript"
-        fields = [_SERVER, (b"Content-Length", b"%d" % len(body))]
+        length = sum(map(len, pieces))
+        fields = [_SERVER, (b"Content-Length", b"%d" % length)]
         if content_type:
             fields.append((b"Content-Type", content_type))
         if scope["http_version"] == "1.1":
@@ -131,11 +131,9 @@ class SrsApi:
         await send(
             {"type": "http.response.start", "status": answer.status, "headers": fields}
         )
-        for at in range(PIECE, len(body), PIECE):
-            piece = body[at - PIECE : at]
+        for piece in pieces[:-1]:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
-        last = body[(len(body) - 1) // PIECE * PIECE :] if body else b""
-        await send({"type": "http.response.body", "body": last})
+        await send({"type": "http.response.body", "body": pieces[-1]})
         if answer.afterwards is not None:
             await answer.afterwards()
 
