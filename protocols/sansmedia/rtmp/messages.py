@@ -302,7 +302,7 @@ def decode_aggregate(message: Message, limits: Limits | None = None) -> list[Mes
     Source: RTMP 1.0 §7.1.6.
 
     Raises:
-        ProtocolError: ``"truncated"``, ``"limit"``, or an aggregate inside an aggregate.
+        ProtocolError: ``"truncated"``, ``"limit"``, or a nested aggregate.
     """
     most = (limits or Limits()).aggregate_messages
     reader = Reader(message.payload, source="RTMP 1.0 §7.1.6")
