@@ -227,7 +227,7 @@ def _run(settings: Settings, start: Callable[[], Awaitable[int]]) -> int:
         leaf = _only_leaf(error)
         if isinstance(leaf, ConfigError):
             return _complain(str(leaf))
-        if isinstance(leaf, FileNotFoundError | PermissionError):
+        if isinstance(leaf, OSError) and leaf.filename is not None:
             return _complain(f"{leaf.filename}: {leaf.strerror}")
         if isinstance(leaf, KeyboardInterrupt):
             return EXIT_INTERRUPTED

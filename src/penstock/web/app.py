@@ -40,7 +40,8 @@ _POLICY = (
 )
 _LIVE_ENDINGS = (".flv", ".mp4", ".ts")
 _MAX_BODY = 16 << 10
-_MAX_SESSIONS = 10_000
+# Beyond this the answer alone, on its way out, holds the loop too long.
+_MAX_SESSIONS = 1_000
 
 # However many pages poll, the streams are shaped at most this often.
 _SHARED_FOR_S = 0.5

@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import Any
+
+import attrs
+import pytest
+import trio
+from prometheus_client.parser import text_string_to_metric_families
+
+from penstock.control import (
+    NotFound,
+    RatesView,
+    RelayView,
+    ServerView,
+    SessionView,
+    StreamView,
+    TrackView,
+    VhostView,
+)
+from penstock.metrics import MAX_STREAMS, create_app, render
+
+SERVER = ServerView(
+    id="i",
+    service_id="s",
+    version="0.1",
+    pid=4,
+    started_at=100.0,
+    uptime_s=1000.0,
+    listeners=(),
+    sessions=3,
+    sessions_total=9,
+    session_errors_total=1,
+    streams=1,
+    bytes_received=10,
+    bytes_sent=20,
+    loop_stall_s=0.0015,
+    refusals=(("token", 4), ("limit", 2)),
+)
+STREAM = StreamView(
+    id="5" * 32,
+    vhost="default",
+    app="live",
+    name="demo",
+    state="live",
+    created_at=0.0,
+    live_since=0.0,
+    publisher_id="p",
+    publisher_active=True,
+    tracks=(
+        TrackView(0, "video", "h264", frame_rate=30.0, key_distance_s=2.0),
+        TrackView(1, "audio", "aac", bitrate_bps=128_000),
+    ),
+    viewers=3,
+    video_frames=0,
+    bytes_received=1000,
+    bytes_sent=3000,
+    rates=RatesView(),
+    bitrate_bps=2_600_000,
+    tc_url="",
+    cache_bytes=5,
+    dropped_frames=7,
+)
+SESSION = SessionView(
+    id="b",
+    protocol="rtmp",
+    role="play",
+    stream_id=None,
+    vhost="default",
+    app="live",
+    name="demo",
+    extension="",
+    address="10.1.2.3",
+    port=5,
+    tc_url="",
+    page_url="",
+    swf_url="",
+    user_agent="",
+    parameters="",
+    started_at=0.0,
+    age_s=0.0,
+    bytes_received=0,
+    bytes_sent=0,
+    rates=RatesView(),
+    behind_bytes=0,
+    dropped_frames=0,
+)
+
+
+class FakeControl:
+    def __init__(self, streams: list[StreamView]) -> None:
+        self.stream_views = streams
+
+    async def server(self) -> ServerView:
+        return SERVER
+
+    async def vhosts(self) -> list[VhostView]:
+        return []
+
+    async def streams(self) -> list[StreamView]:
+        await trio.lowlevel.checkpoint()
+        return self.stream_views
+
+    async def stream(self, stream_id: str) -> StreamView:
+        raise NotFound("No such stream.")
+
+    async def sessions(self) -> list[SessionView]:
+        return [SESSION, SESSION, attrs.evolve(SESSION, role="publish")]
+
+    async def session(self, session_id: str) -> SessionView:
+        raise NotFound("No such session.")
+
+    async def kick(self, session_id: str, reason: str) -> None:
+        raise NotFound("No such session.")
+
+    async def relays(self) -> list[RelayView]:
+        return []
+
+    async def reload(self) -> None:
+        return
+
+
+async def samples(streams: list[StreamView]) -> dict[tuple[str, str], float]:
+    """Return value by (name, label values joined) as Prometheus reads them."""
+    text = (await render(FakeControl(streams))).decode()
+    return {
+        (sample.name, "/".join(value for _, value in sorted(sample.labels.items()))): (
+            sample.value
+        )
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+async def test_the_server_and_its_sessions_are_measured() -> None:
+    got = await samples([])
+    assert got["penstock_uptime_seconds", ""] == 1000.0
+    assert got["penstock_sessions_total", ""] == 9
+    assert got["penstock_session_errors_total", ""] == 1
+    assert got["penstock_sessions_active", "rtmp/play"] == 2
+    assert got["penstock_sessions_active", "rtmp/publish"] == 1
+    assert got["penstock_refusals_total", "token"] == 4
+    assert got["penstock_sent_bytes_total", ""] == 20
+    assert got["penstock_loop_stall_max_seconds", ""] == 0.0015
+    assert any(name == "penstock_build_info" for name, _ in got)
+
+
+async def test_each_stream_is_measured() -> None:
+    got = await samples([STREAM])
+    key = "live/demo/default"
+    assert got["penstock_stream_viewers", key] == 3
+    assert got["penstock_stream_received_bytes_total", key] == 1000
+    assert got["penstock_stream_dropped_frames_total", key] == 7
+    assert got["penstock_stream_ingest_bits_per_second", key] == 2_600_000
+    video = "live/h264/video/demo/0/default"
+    assert got["penstock_stream_frames_per_second", video] == 30
+    assert got["penstock_stream_key_frame_distance_seconds", video] == 2
+    audio = "live/aac/audio/demo/1/default"
+    assert got["penstock_stream_track_bits_per_second", audio] == 128_000
+    assert ("penstock_stream_frames_per_second", audio) not in got
+
+
+async def test_headings_come_once_however_many_streams() -> None:
+    streams = [attrs.evolve(STREAM, id=str(n), name=f"s{n}") for n in range(35)]
+    text = (await render(FakeControl(streams))).decode()
+    assert text.count("# TYPE penstock_stream_viewers gauge\n") == 1
+    assert text.count("\npenstock_stream_viewers{") == 35
+
+
+async def test_names_of_streams_cannot_break_the_format() -> None:
+    evil = 'x",app="y"} 1\npenstock_uptime_seconds 0\n\\'
+    got = await samples([attrs.evolve(STREAM, name=evil)])
+    assert got["penstock_uptime_seconds", ""] == 1000.0
+    assert got["penstock_stream_viewers", f"live/{evil}/default"] == 3
+
+
+@pytest.mark.slow
+async def test_streams_over_the_limit_are_left_out_least_watched_first() -> None:
+    streams = [
+        attrs.evolve(STREAM, id=str(n), name=f"s{n}", viewers=n)
+        for n in range(MAX_STREAMS + 2)
+    ]
+    got = await samples(streams)
+    assert got["penstock_streams_omitted", ""] == 2
+    assert ("penstock_stream_viewers", "live/s1/default") not in got
+    assert ("penstock_stream_viewers", "live/s2/default") in got
+
+
+async def ask(path: str, method: str = "GET") -> tuple[int, bytes, bytes]:
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": "http.request"}
+
+    app = create_app(FakeControl([STREAM]))
+    await app({"type": "http", "path": path, "method": method}, receive, send)
+    headers = dict(sent[0]["headers"])
+    return sent[0]["status"], headers[b"content-type"], sent[1]["body"]
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "status"),
+    [
+        ("/metrics", "GET", 200),
+        ("/metrics", "HEAD", 200),
+        ("/healthz", "GET", 200),
+        ("/", "GET", 404),
+        ("/metrics", "POST", 405),
+    ],
+)
+async def test_the_metrics_port_answers(path: str, method: str, status: int) -> None:
+    got, content_type, body = await ask(path, method)
+    assert got == status
+    assert content_type.startswith(b"text/plain")
+    assert (body == b"") is (method == "HEAD")
