@@ -181,11 +181,10 @@ class Outlet:
                 self._begin(viewer, begins, now)
 
     def _begin(self, viewer: Viewer, key: int, now: float) -> None:
-        unit = self._units[key]
         if key == self.key and self._lead is not None and self._lead >= self.first:
-            viewer.begin(self._lead, unit, float("-inf"), now)
+            viewer.begin(self._lead, key, float("-inf"), now)
         else:
-            viewer.begin(key, unit, unit.time, now)
+            viewer.begin(key, key, self._units[key].time, now)
 
     # -- output: the head -----------------------------------------------------------
 

@@ -17,7 +17,6 @@ from penstock.net.wire import Wire
 
 if TYPE_CHECKING:
     from .outlet import Outlet
-    from .unit import Unit
 
 __all__ = ["SlowViewer", "Viewer", "ViewerState"]
 
@@ -68,6 +67,7 @@ class Viewer:
         self._preamble = preamble
         self._slow_limit_s = slow_limit_s
         self._start_time = float("-inf")
+        self._start_key = 0
         self._behind_since = 0.0
         self._failure: BaseException | None = None
         self._wake = trio.Event()
@@ -101,18 +101,20 @@ class Viewer:
 
     # -- called by the outlet -------------------------------------------------
 
-    def begin(self, index: int, start: Unit, start_time: float, now: float) -> None:
-        """Start at ``index``: the header, what ``start`` needs, then units.
+    def begin(self, index: int, key: int, start_time: float, now: float) -> None:
+        """Start at ``index``: the header, what the key unit needs, then units.
 
         Args:
-            index: The first unit to write; ``start`` itself, or audio before it.
-            start: The key unit.
+            index: The first unit to write; the key unit itself, or audio before it.
+            key: Index of the key unit.
             start_time: Audio before this time (seconds) is left out.
             now: The loop's time.
         """
+        assert self.outlet is not None
         self.cursor = index
         self._start_time = start_time
-        self._pending_config = start.config
+        self._start_key = key
+        self._pending_config = self.outlet.unit(key).config
         self._become_behind(now)
 
     def joined_head(self, offset: int) -> None:
@@ -251,8 +253,11 @@ class Viewer:
         while cursor < outlet.end and size < _BATCH_BYTES:
             unit = outlet.unit(cursor)
             cursor += 1
-            # Audio that plays before the first picture would only shift it.
+            # Audio that plays before the first picture would only shift it, and
+            # headers before the key unit stand in its own config already.
             if unit.kind is TrackKind.AUDIO and unit.time < self._start_time:
+                continue
+            if unit.kind is None and cursor <= self._start_key:
                 continue
             parts.append(unit.data)
             size += len(unit.data)
