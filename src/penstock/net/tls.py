@@ -80,12 +80,7 @@ class TlsWire(Wire):
 
     def _direct_send(self, data: bytes) -> int:
         """Encrypt and send; -1 if ciphertext had to be kept."""
-        before = self.bytes_sent
-        clear = self.offer(data)
-        # The outlet counts what it writes in plain bytes; ciphertext would be
-        # counted twice.
-        self.bytes_sent = before
-        return len(data) if clear else -1
+        return len(data) if self.offer(data) else -1
 
     def keep(self, data: bytes, sent: int) -> None:
         """Keep residue; after `direct_send` gave -1 it is kept already."""
@@ -94,15 +89,20 @@ class TlsWire(Wire):
 
     def offer(self, data: bytes) -> bool:
         """Encrypt and send ``data``; see `Wire.offer`."""
-        if data:
-            self._object.write(data)
+        rest = memoryview(data)
+        while rest:
+            # OpenSSL may be built to take one record at a time.
+            rest = rest[self._object.write(rest) :]
         return super().offer(self._outgoing.read())
 
     async def receive_some(self, max_bytes: int = 1 << 16) -> bytes:
         """Return decrypted bytes; empty at the peer's end, clean or not."""
+        # Decrypting buffered records needs no I/O, so others run first; after the
+        # read it would be too late to be cancelled: the bytes would be lost.
+        await trio.lowlevel.checkpoint()
         while True:
             try:
-                data = self._object.read(max_bytes)
+                return self._object.read(max_bytes)
             except ssl.SSLWantReadError:
                 if self._outgoing.pending and not super().offer(self._outgoing.read()):
                     await self.flush()
@@ -113,10 +113,6 @@ class TlsWire(Wire):
                 if error.reason in ("UNEXPECTED_EOF_WHILE_READING", None):
                     return b""
                 raise
-            else:
-                # Decrypting buffered records needs no I/O: let others run too.
-                await trio.lowlevel.checkpoint()
-                return data
 
     def _farewell(self) -> None:
         # Only our close_notify: nobody waits for the peer's.

@@ -8,6 +8,8 @@ False. See docs/design/writer.md for the measurements behind this shape.
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 from collections import deque
 from collections.abc import Callable
@@ -40,8 +42,8 @@ class Wire:
         self.sock = sock
         self.bytes_received = 0
         self.bytes_sent = 0
-        """Octets given to the kernel by `offer` and `flush`; an outlet's direct
-        writes are counted by the outlet."""
+        """Octets given to the kernel; what `direct_send` of a plain wire wrote is
+        added by the viewer when it leaves the head."""
         self._residue: deque[memoryview] = deque()
         self.residue_bytes = 0
         self.closed = False
@@ -140,34 +142,32 @@ class Wire:
     async def receive_some(self, max_bytes: int = _READ_SIZE) -> bytes:
         """Return what has arrived, at least one octet; empty at the peer's end."""
         while True:
+            if self.closed:
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
             await trio.lowlevel.wait_readable(self.sock)
-            data = self._receive(max_bytes)
-            if data is not None:
-                return data
-
-    def _receive(self, max_bytes: int) -> bytes | None:
-        try:
-            data = self.sock.recv(max_bytes)
-        except BlockingIOError:
-            return None
-        self.bytes_received += len(data)
-        return data
+            try:
+                data = self.sock.recv(max_bytes)
+            except BlockingIOError:
+                continue
+            self.bytes_received += len(data)
+            return data
 
     # -- ending --------------------------------------------------------------
 
     async def finish(self, timeout_s: float = 2.0) -> None:
         """Flush for at most ``timeout_s``, say goodbye, close. Never raises."""
-        with trio.move_on_after(timeout_s, shield=True):
-            try:
+        try:
+            with trio.move_on_after(timeout_s, shield=True):
                 await self.flush()
                 self._farewell()
+                await Wire.flush(self)
                 self.sock.shutdown(socket.SHUT_WR)
                 # Close only after the peer saw our last bytes: closing with unread
                 # input makes the kernel send RST, which can destroy them.
-                while await self.receive_some():
+                while await Wire.receive_some(self):
                     pass
-            except OSError:
-                pass
+        except (OSError, trio.ClosedResourceError, trio.BusyResourceError):
+            pass  # the peer has gone, or somebody else closes or reads
         self.close()
 
     def _farewell(self) -> None:
@@ -179,6 +179,14 @@ class Wire:
             self.closed = True
             trio.lowlevel.notify_closing(self.sock)
             self.sock.close()
+            self._residue.clear()
+            self.residue_bytes = 0
+            # A bound method of our own would keep us in a cycle.
+            self.direct_send = _send_to_closed
+
+
+def _send_to_closed(data: bytes) -> int:
+    raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 
 
 def _endpoint(name: Callable[[], object]) -> tuple[str, int]:
