@@ -44,8 +44,6 @@ class Engine:
     settings: Settings
     registry: Registry
     gate: Gate
-    bytes_received_before: int = 0
-    bytes_sent_before: int = 0
     _send_rate: ShortRate = attrs.field(factory=ShortRate)
     _address_rates: dict[str, ShortRate] = attrs.field(factory=dict)
     _over_since: dict[str, float] = attrs.field(factory=dict)
@@ -60,14 +58,12 @@ class Engine:
     @property
     def bytes_received(self) -> int:
         """Octets from all media sessions since the start."""
-        ended = sum(v.bytes_received for v in self.registry.vhosts.values())
-        return ended + sum(s.bytes_received for s in self.registry.sessions.values())
+        return self.registry.bytes_received
 
     @property
     def bytes_sent(self) -> int:
         """Octets to all media sessions since the start."""
-        ended = sum(v.bytes_sent for v in self.registry.vhosts.values())
-        return ended + sum(s.bytes_sent for s in self.registry.sessions.values())
+        return self.registry.bytes_sent
 
     def loop_stall_s(self) -> float:
         """Return the longest stall of the event loop in the last minute."""

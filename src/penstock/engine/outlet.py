@@ -26,6 +26,8 @@ _SLICE_S = 0.002
 _SLICE_STRIDE = 32
 """Viewers between two looks at the clock (0.1 µs each)."""
 _JOIN_LIMIT = 1 << 20
+_UNIT_OVERHEAD = 200
+"""What a unit's objects cost beside its bytes: tiny units must not grow the ring."""
 
 
 @attrs.frozen
@@ -34,6 +36,7 @@ class RingLimits:
 
     seconds: float = 10.0
     max_bytes: int = 32 << 20
+    """Bound on `Outlet.ring_bytes`; at least the newest unit is kept."""
     keep_group: bool = True
     """Keep the newest group of pictures even if it is older than ``seconds``."""
     merge_s: float = 0.0
@@ -59,14 +62,15 @@ class Outlet:
         self.key: int | None = None
         """Index of the newest key unit, if it is still kept."""
         self.ring_bytes = 0
+        """Memory that the kept units take."""
         self.dropped = 0
+        """Units that slow viewers skipped, summed over them."""
         self.idle_since: float | None = None
         self.viewers: set[Viewer] = set()
         self._limits = limits
         self._units: dict[int, Unit] = {}
         self._offset = 0
         self._head: dict[Viewer, Callable[[bytes], int]] = {}
-        self._ahead: set[Viewer] = set()
         self._waiting: set[Viewer] = set()
         self._fresh_from: int | None = 0
         """Where the publication began, until a picture has been seen of it."""
@@ -74,6 +78,11 @@ class Outlet:
         """Where viewers of the newest key unit start, if that is before it: at the
         very beginning of a publication its first sounds are not cut off."""
         self._flushed = 0
+        """The head has been written up to here; members that joined later are
+        further on. Without flush pending all stand at the end."""
+        self._flushed_offset = 0
+        self._round_end = 0
+        self._round_offset = 0
         self._flush_needed = trio.Event()
         self._round_running = False
 
@@ -88,16 +97,19 @@ class Outlet:
         unit = self._units.get(index)
         if unit is not None:
             return unit.offset
-        return self._offset if index >= self.end else self._oldest_offset()
-
-    def _oldest_offset(self) -> int:
-        unit = self._units.get(self.first)
-        return self._offset if unit is None else unit.offset
+        if index >= self.end:
+            return self._offset
+        # The head may stand at a unit that the ring has let go.
+        if index == self._flushed:
+            return self._flushed_offset
+        if index == self._round_end:
+            return self._round_offset
+        return self._units[self.first].offset
 
     def _append(self, unit: Unit) -> None:
         unit.offset = self._offset
         self._offset += len(unit.data)
-        self.ring_bytes += len(unit.data)
+        self.ring_bytes += len(unit.data) + len(unit.config) + _UNIT_OVERHEAD
         self._units[self.end] = unit
         if unit.key:
             self.key = self.end
@@ -111,15 +123,16 @@ class Outlet:
     def _trim(self, newest: float) -> None:
         limits = self._limits
         horizon = newest - limits.seconds
+        group = self.key if limits.keep_group else None
         while self.first < self.end - 1:
             oldest = self._units[self.first]
             if self.ring_bytes <= limits.max_bytes:
                 if oldest.time >= horizon:
                     break
-                if self.key is not None and self.first >= self.key:
+                if group is not None and self.first >= group:
                     break  # the newest group of pictures starts here
             del self._units[self.first]
-            self.ring_bytes -= len(oldest.data)
+            self.ring_bytes -= len(oldest.data) + len(oldest.config) + _UNIT_OVERHEAD
             self.first += 1
         if self.key is not None and self.key < self.first:
             self.key = None
@@ -130,6 +143,10 @@ class Outlet:
         """A new publication begins."""
         self._fresh_from = self.end
         self.converter.begin()
+
+    def end_publication(self) -> None:
+        """The publisher has gone: nobody new starts with what it left behind."""
+        self.key = self._lead = None
 
     def push(self, frame: Frame) -> None:
         """Convert one frame and write it to the head. Never waits, never raises."""
@@ -154,28 +171,29 @@ class Outlet:
         for frame in frames:
             for unit in self.converter.convert(frame):
                 self._append(unit)
-        self._flushed = self.end
+        self._note_flushed(self.end, self._offset)
 
     def _extend(self, units: list[Unit], now: float) -> None:
         if not units:
             return
+        level = self._flushed == self.end
         begins: int | None = None
         for unit in units:
             if unit.key:
                 begins = self.end
             self._append(unit)
-        if self._head or self._ahead:
-            if (
-                len(self._head) > _INLINE_VIEWERS
-                or self._limits.merge_s
-                or self._round_running
-            ):
-                self._flush_needed.set()
-            else:
-                self._flush_inline(now)
+        if not self._head:
+            self._note_flushed(self.end, self._offset)
+        elif (
+            level
+            and len(self._head) <= _INLINE_VIEWERS
+            and not self._limits.merge_s
+            and not self._round_running
+        ):
+            self._flush_inline(now)
         else:
-            self._flushed = self.end
-        if begins is not None and self._waiting:
+            self._flush_needed.set()
+        if begins is not None and begins >= self.first and self._waiting:
             waiting, self._waiting = self._waiting, set()
             for viewer in waiting:
                 self._begin(viewer, begins, now)
@@ -188,18 +206,23 @@ class Outlet:
 
     # -- output: the head -----------------------------------------------------------
 
-    def _gathered(self, start: int) -> bytes:
-        if start == self.end - 1:
+    def _gathered(self, start: int, end: int) -> bytes:
+        if start == end - 1:
             return self._units[start].data
-        return b"".join([self._units[i].data for i in range(start, self.end)])
+        return b"".join([self._units[i].data for i in range(start, end)])
+
+    def _note_flushed(self, index: int, offset: int) -> None:
+        if index > self._flushed:
+            self._flushed, self._flushed_offset = index, offset
 
     def _flush_inline(self, now: float) -> None:
-        if self._ahead:
-            self._admit_ahead(now)
-        if self._flushed == self.end:
+        """Write to the head; all of it stands at ``_flushed``."""
+        if self._flushed < self.first:
+            self._scatter_head(now)
             return
-        data = self._gathered(max(self._flushed, self.first))
-        self._flushed = end = self.end
+        end = self.end
+        data = self._gathered(self._flushed, end)
+        self._flushed, self._flushed_offset = end, self._offset
         size = len(data)
         troubled: list[tuple[Viewer, int | OSError]] = []
         for viewer, send in self._head.items():
@@ -221,29 +244,38 @@ class Outlet:
     ) -> None:
         del self._head[viewer]
         if isinstance(outcome, OSError):
-            viewer.fail(outcome)
+            viewer.fail(outcome, unsent=len(data))
             return
+        # TLS keeps ciphertext itself and says -1; all of the unit was taken.
+        unsent = len(data) - outcome if outcome >= 0 else 0
         try:
             viewer.wire.keep(data, outcome)
         except OSError as error:
-            viewer.fail(error)
+            viewer.fail(error, unsent)
         else:
-            # TLS keeps ciphertext itself and says -1; all of the unit was taken.
-            viewer.fall_behind(now, unsent=len(data) - outcome if outcome >= 0 else 0)
+            viewer.fall_behind(now, unsent)
+
+    def _scatter_head(self, now: float) -> None:
+        """The ring has let go of what the head was about to be written: all skip."""
+        for viewer in list(self._head):
+            if viewer.cursor < self.first:
+                del self._head[viewer]
+                viewer.fall_behind(now)
+        self._note_flushed(self.first, self._units[self.first].offset)
 
     async def run_flush(self) -> None:
         """Write to the head in slices; the outlet's one task, until cancelled."""
+        merge_s = self._limits.merge_s
         while True:
             await self._flush_needed.wait()
-            if self._limits.merge_s:
-                await trio.sleep(self._limits.merge_s)
+            if merge_s:
+                await trio.sleep(merge_s)
             self._flush_needed = trio.Event()
+            gathered = self.end
             self._round_running = True
             try:
-                while self._flushed < self.end:
+                while self._flushed < (gathered if merge_s else self.end):
                     await self._flush_round()
-                    if self._limits.merge_s:
-                        break
             finally:
                 self._round_running = False
             if self._flushed < self.end:
@@ -251,69 +283,67 @@ class Outlet:
 
     async def _flush_round(self) -> None:
         now = trio.current_time()
-        if self._ahead:
-            self._admit_ahead(now)
-        end = self._round_end()
-        data = b"".join(
-            [self._units[i].data for i in range(max(self._flushed, self.first), end)]
-        )
-        size = len(data)
+        if self._flushed < self.first:
+            self._scatter_head(now)
+        start = self._flushed
+        end = self._round_end = self._bounded_end(start)
+        self._round_offset = self.offset(end)
+        data = self._gathered(start, end)
         deadline = perf_counter() + _SLICE_S
         countdown = _SLICE_STRIDE
         for viewer, send in list(self._head.items()):
-            if viewer.state is not ViewerState.HEAD or viewer not in self._head:
+            if viewer not in self._head:
                 continue  # left or fell behind while we yielded
-            viewer.cursor = end
-            try:
-                sent = send(data)
-            except BlockingIOError:
-                self._part_from_head(viewer, data, 0, now)
-            except OSError as error:
-                self._part_from_head(viewer, data, error, now)
-            else:
-                if sent != size:
-                    self._part_from_head(viewer, data, sent, now)
+            if viewer.cursor == start:
+                self._write(viewer, send, data, end, now)
+            elif viewer.cursor < end:
+                self._write_rest(viewer, send, end, now)
             countdown -= 1
             if not countdown:
                 countdown = _SLICE_STRIDE
                 if perf_counter() >= deadline:
                     await trio.lowlevel.checkpoint()
                     deadline = perf_counter() + _SLICE_S
-        self._flushed = end
+        self._note_flushed(end, self._round_offset)
         await trio.lowlevel.checkpoint()
 
-    def _round_end(self) -> int:
+    def _write(
+        self,
+        viewer: Viewer,
+        send: Callable[[bytes], int],
+        data: bytes,
+        end: int,
+        now: float,
+    ) -> None:
+        viewer.cursor = end
+        try:
+            sent = send(data)
+        except BlockingIOError:
+            self._part_from_head(viewer, data, 0, now)
+        except OSError as error:
+            self._part_from_head(viewer, data, error, now)
+        else:
+            if sent != len(data):
+                self._part_from_head(viewer, data, sent, now)
+
+    def _write_rest(
+        self, viewer: Viewer, send: Callable[[bytes], int], end: int, now: float
+    ) -> None:
+        """Write to a member that joined after the round's first unit."""
+        if viewer.cursor < self.first:
+            del self._head[viewer]
+            viewer.fall_behind(now)
+        else:
+            self._write(viewer, send, self._gathered(viewer.cursor, end), end, now)
+
+    def _bounded_end(self, start: int) -> int:
         """Bound one write, so that a merged run stays a modest piece of memory."""
-        end = self._flushed
+        end = start
         size = 0
         while end < self.end and size < _JOIN_LIMIT:
-            unit = self._units.get(end)
-            size += len(unit.data) if unit else 0
+            size += len(self._units[end].data)
             end += 1
         return end
-
-    def _admit_ahead(self, now: float) -> None:
-        """Bring viewers that had read past the last flush level with the head."""
-        level = [v for v in self._ahead if v.cursor <= self._flushed]
-        for viewer in level:
-            self._ahead.discard(viewer)
-            self._head[viewer] = viewer.wire.direct_send
-        for viewer in list(self._ahead):
-            # Its own writing reached further than the head; once the head gets
-            # there it joins, until then it is simply served here.
-            if viewer.cursor < self.end:
-                data = self._gathered(viewer.cursor)
-                viewer.cursor = self.end
-                try:
-                    clear = viewer.wire.offer(data)
-                except OSError as error:
-                    self._ahead.discard(viewer)
-                    viewer.fail(error)
-                    continue
-                viewer.skip_count(len(data))
-                if not clear:
-                    self._ahead.discard(viewer)
-                    viewer.fall_behind(now)
 
     # -- viewers ----------------------------------------------------------------------
 
@@ -322,15 +352,16 @@ class Outlet:
         self.viewers.add(viewer)
         self.idle_since = None
         viewer.outlet = self
-        viewer.waiting_since = now
         if self.key is not None and self._limits.keep_group:
+            viewer.waiting_since = now
             self._begin(viewer, self.key, now)
         else:
-            self.wait_for_key(viewer)
+            self.wait_for_key(viewer, now)
 
-    def wait_for_key(self, viewer: Viewer) -> None:
+    def wait_for_key(self, viewer: Viewer, now: float) -> None:
         """Let the next key unit start this viewer."""
         viewer.state = ViewerState.WAITING
+        viewer.waiting_since = now
         viewer.cursor = self.end
         self._waiting.add(viewer)
 
@@ -339,25 +370,15 @@ class Outlet:
         viewer.release()
         self.viewers.discard(viewer)
         self._head.pop(viewer, None)
-        self._ahead.discard(viewer)
         self._waiting.discard(viewer)
         if not self.viewers:
             self.idle_since = now
 
     def join_head(self, viewer: Viewer) -> None:
-        """Take over a viewer whose cursor is at the end."""
+        """Take over a viewer whose cursor is at the end and whose wire is clear."""
         viewer.joined_head(self._offset)
-        if viewer.cursor == self._flushed and not self._round_running:
-            self._head[viewer] = viewer.wire.direct_send
-        else:
-            self._ahead.add(viewer)
+        self._head[viewer] = viewer.wire.direct_send
 
     def leave_head(self, viewer: Viewer) -> None:
-        """The viewer's own task writes from now on."""
+        """Write to this viewer no more; it stays attached."""
         self._head.pop(viewer, None)
-        self._ahead.discard(viewer)
-
-    @property
-    def is_waiting_empty(self) -> bool:
-        """True if nobody waits for a key unit."""
-        return not self._waiting

@@ -79,7 +79,8 @@ class Registry:
         self.refusals: dict[str, int] = {}
         self._make_converter = make_converter
         self._nursery = nursery
-        self._released = trio.Condition()
+        self._received_before = 0
+        self._sent_before = 0
 
     # -- streams ----------------------------------------------------------------------
 
@@ -133,10 +134,10 @@ class Registry:
         while stream.publication is not None:
             if not self.replace_publisher:
                 raise Refusal("the stream has a publisher already", "busy")
-            stream.publication.session.kick("replaced by another publisher")
+            former = stream.publication
+            former.session.kick("replaced by another publisher")
             with trio.move_on_after(_TAKEOVER_S) as scope:
-                async with self._released:
-                    await self._released.wait()
+                await former.ended.wait()
             if scope.cancelled_caught:
                 raise Refusal("the former publisher does not leave", "busy")
             stream = self.stream(key, session.tc_url)
@@ -144,15 +145,12 @@ class Registry:
         session.role = Role.PUBLISH
         return stream.publish(session, time.time())
 
-    async def unclaim(self, publication: Publication) -> None:
+    def unclaim(self, publication: Publication) -> None:
         """End a publication and let whoever waits for its place go on."""
         stream = publication.session.stream
         if stream is not None:
             stream.unpublish(publication, trio.current_time())
             self.release(stream)
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
-            async with self._released:
-                self._released.notify_all()
 
     # -- sessions ---------------------------------------------------------------------
 
@@ -166,6 +164,8 @@ class Registry:
         if self.sessions.pop(session.id, None) is None:
             return
         self.session_errors_total += error
+        self._received_before += session.bytes_received
+        self._sent_before += session.bytes_sent
         if session.key is not None:
             totals = self.vhost(session.key.vhost)
             totals.bytes_received += session.bytes_received
@@ -174,6 +174,17 @@ class Registry:
     def refuse(self, refusal: Refusal) -> None:
         """Count a refusal."""
         self.refusals[refusal.kind] = self.refusals.get(refusal.kind, 0) + 1
+
+    @property
+    def bytes_received(self) -> int:
+        """Octets from all sessions since the start."""
+        current = sum(s.bytes_received for s in self.sessions.values())
+        return self._received_before + current
+
+    @property
+    def bytes_sent(self) -> int:
+        """Octets to all sessions since the start."""
+        return self._sent_before + sum(s.bytes_sent for s in self.sessions.values())
 
     def vhost(self, name: str) -> VhostTotals:
         """Return the totals of a virtual host."""
@@ -188,6 +199,7 @@ class Registry:
         """Do what is due in every stream; called about once a second."""
         for stream in list(self.streams.values()):
             stream.tick(now)
+            self.release(stream)
         received: dict[str, int] = {}
         sent: dict[str, int] = {}
         for session in self.sessions.values():

@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable
+from functools import partial
 
 import attrs
+import trio
 
+from penstock import log
 from penstock.media import Frame, Track, TrackKind
 from penstock.media.timeline import MillisecondTimeline
 
@@ -15,12 +18,15 @@ from .outlet import Outlet, RingLimits
 from .rates import RateWindow, ShortRate
 from .session import Session, StreamKey
 from .unit import Converter, Form
-from .viewer import Viewer
+from .viewer import Viewer, ViewerState
 
 __all__ = ["Publication", "Stream", "StreamPolicy", "TrackMeter"]
 
 _LINGER_S = 10.0
 """An outlet without viewers is kept this long: players reconnect."""
+_UNCONVERTIBLE = "the stream cannot be converted"
+_FRAME_OVERHEAD = 300
+"""What a frame's objects cost beside its payload: tiny frames must not fill memory."""
 
 
 @attrs.frozen
@@ -65,6 +71,15 @@ class Publication:
     live_since: float | None = None
     """Unix seconds of the first frame."""
     rate: ShortRate = attrs.field(factory=ShortRate)
+    ended: trio.Event = attrs.field(factory=trio.Event)
+    """Set when the stream is free for another publisher."""
+    received_before: int = 0
+    """Octets that the session had received for other publications."""
+
+    @property
+    def octets_received(self) -> int:
+        """Octets of this publication as they came, protocol and all."""
+        return self.session.bytes_received - self.received_before
 
     @property
     def tracks(self) -> list[Track]:
@@ -107,6 +122,7 @@ class Stream:
         self.viewers: dict[Viewer, Session] = {}
         self.cache: list[Frame] = []
         self.cache_bytes = 0
+        """Memory that the cached frames take."""
         self.video_frames = 0
         self.bytes_received = 0
         """From publishers that have left; see `total_received`."""
@@ -120,6 +136,8 @@ class Stream:
         self._start_outlet = start_outlet
         self._stop_outlet: dict[Outlet, Callable[[], None]] = {}
         self._outlets: tuple[Outlet, ...] = ()
+        self._cache_overflown = False
+        self._sent_before: dict[Viewer, int] = {}
         self._epoch = 0
         self._end_ms = 0
 
@@ -137,15 +155,18 @@ class Stream:
 
     def publish(self, session: Session, started_at: float) -> Publication:
         """Begin a publication; the registry has made sure that there is none."""
-        assert self.publication is None
         self._epoch += 1
         self.idle_since = None
         self.last_publisher_id = session.id
         self.publication = Publication(
-            session, self._epoch, MillisecondTimeline(self._end_ms), started_at
+            session,
+            self._epoch,
+            MillisecondTimeline(self._end_ms),
+            started_at,
+            received_before=session.bytes_received,
         )
         for outlet in self._outlets:
-            outlet.begin()
+            self._attempt(outlet, outlet.begin)
         return self.publication
 
     def unpublish(self, publication: Publication, now: float) -> None:
@@ -155,16 +176,22 @@ class Stream:
         self.publication = None
         self.idle_since = now
         self._end_ms = publication.timeline.last_ms
-        self.bytes_received += publication.session.bytes_received
-        self.cache.clear()
-        self.cache_bytes = 0
+        self.bytes_received += publication.octets_received
+        self._forget_cache()
+        for outlet in self._outlets:
+            outlet.end_publication()
+        publication.ended.set()
 
     def push(self, frame: Frame) -> None:
         """Cache, count and hand one frame to every outlet. Never waits or raises."""
         self._meter(frame)
         self._remember(frame)
         for outlet in self._outlets:
-            outlet.push(frame)
+            try:
+                outlet.push(frame)
+            except Exception as error:
+                self._give_up(outlet, error)
+                continue
             if outlet.converter.ended:
                 self._close_outlet(outlet, outlet.converter.ended)
             elif (
@@ -173,6 +200,30 @@ class Stream:
             ):
                 self._close_outlet(outlet, "")
 
+    def _attempt(self, outlet: Outlet, step: Callable[[], None]) -> bool:
+        """Do something that runs a converter; its failure ends the outlet alone."""
+        try:
+            step()
+        except Exception as error:
+            self._give_up(outlet, error)
+            return False
+        if outlet.converter.ended:
+            self._close_outlet(outlet, outlet.converter.ended)
+            return False
+        return True
+
+    def _give_up(self, outlet: Outlet, error: Exception) -> None:
+        form = outlet.form
+        log.exception(
+            "converter failed",
+            error,
+            stream=str(self.key),
+            format=form.format,
+            framing=form.framing,
+            viewers=len(outlet.viewers),
+        )
+        self._close_outlet(outlet, _UNCONVERTIBLE)
+
     def announce(self, track: Track, now: float) -> None:
         """Take a track before its first frame, or its new configuration."""
         if self.publication is not None:
@@ -180,9 +231,7 @@ class Stream:
             meter = self.publication.meters.setdefault(name, TrackMeter(track))
             meter.track = track
         for outlet in self._outlets:
-            outlet.announce(track, now)
-            if outlet.converter.ended:
-                self._close_outlet(outlet, outlet.converter.ended)
+            self._attempt(outlet, partial(outlet.announce, track, now))
 
     def _meter(self, frame: Frame) -> None:
         publication = self.publication
@@ -213,21 +262,32 @@ class Stream:
         if self.publication is not None:
             self.publication.metadata = values
         for outlet in self._outlets:
-            outlet.push_metadata(values, now)
+            self._attempt(outlet, partial(outlet.push_metadata, values, now))
 
     def _remember(self, frame: Frame) -> None:
         if not self.policy.gop_cache:
             return
         if frame.random_access and frame.track.is_video and frame.track.id == 0:
-            self.cache.clear()
-            self.cache_bytes = 0
+            self._forget_cache()
+        elif self._cache_overflown:
+            return  # nothing can start before the next key frame
         self.cache.append(frame)
-        self.cache_bytes += len(frame.payload)
-        if self.cache_bytes > self.policy.cache_max_bytes or (
-            len(self.cache) > 1 and self._is_stale_audio(frame)
-        ):
-            self.cache.clear()
-            self.cache_bytes = 0
+        self.cache_bytes += len(frame.payload) + _FRAME_OVERHEAD
+        if self.cache_bytes > self.policy.cache_max_bytes:
+            self._forget_cache()
+            self._cache_overflown = frame.track.is_video or self._has_video
+        elif len(self.cache) > 1 and self._is_stale_audio(frame):
+            self._forget_cache()
+
+    def _forget_cache(self) -> None:
+        self.cache.clear()
+        self.cache_bytes = 0
+        self._cache_overflown = False
+
+    @property
+    def _has_video(self) -> bool:
+        publication = self.publication
+        return publication is not None and (TrackKind.VIDEO, 0) in publication.meters
 
     def _is_stale_audio(self, frame: Frame) -> bool:
         """Without video nothing else would empty the cache."""
@@ -242,11 +302,17 @@ class Stream:
 
     def attach(self, viewer: Viewer, form: Form, session: Session, now: float) -> None:
         """Give a viewer the units of ``form`` from the newest key unit on."""
+        self.viewers[viewer] = session
+        self._sent_before.setdefault(viewer, session.bytes_sent)
         outlet = self.outlets.get(form)
         if outlet is None:
             outlet = self._open_outlet(form)
-        self.viewers[viewer] = session
-        outlet.attach(viewer, now)
+        if outlet.converter.ended:
+            viewer.finish(outlet.converter.ended)
+        elif form in self.outlets:
+            outlet.attach(viewer, now)
+        else:
+            viewer.finish(_UNCONVERTIBLE)
 
     def pause(self, viewer: Viewer, now: float) -> None:
         """Stop giving units to a viewer that stays; `attach` goes on."""
@@ -260,7 +326,7 @@ class Stream:
         session = self.viewers.pop(viewer, None)
         if session is not None:
             self.dropped += viewer.dropped
-            self.bytes_sent += session.bytes_sent
+            self.bytes_sent += session.bytes_sent - self._sent_before.pop(viewer)
 
     def _open_outlet(self, form: Form) -> Outlet:
         policy = self.policy
@@ -272,13 +338,13 @@ class Stream:
             merge_s=merge_s,
         )
         outlet = Outlet(form, self._make_converter(form), limits)
-        if self.publication is not None:
-            outlet.replay(
-                self.publication.tracks, self.publication.metadata, self.cache
-            )
         self.outlets[form] = outlet
         self._outlets = tuple(self.outlets.values())
         self._stop_outlet[outlet] = self._start_outlet(outlet)
+        publication = self.publication
+        if publication is not None:
+            tracks, metadata = publication.tracks, publication.metadata
+            self._attempt(outlet, partial(outlet.replay, tracks, metadata, self.cache))
         return outlet
 
     def _close_outlet(self, outlet: Outlet, reason: str) -> None:
@@ -294,9 +360,8 @@ class Stream:
     def tick(self, now: float) -> None:
         """Do what is due: end viewers nobody publishes for, measure rates."""
         publication = self.publication
-        if publication is None or publication.live_since is None:
-            self._end_waiting(now)
         if publication is None:
+            self._end_waiting(now)
             for outlet in self._outlets:
                 if (
                     outlet.idle_since is not None
@@ -304,15 +369,15 @@ class Stream:
                 ):
                     self._close_outlet(outlet, "")
         else:
+            self._end_starving(now)
             publication.rate.sample(now, publication.frames, publication.octets)
             for meter in publication.meters.values():
                 meter.rate.sample(now, meter.frames, meter.octets)
         self.rates.sample(now, self.total_received, self.total_sent)
 
     def _end_waiting(self, now: float) -> None:
+        """Nobody publishes: end who has waited long enough for a publisher."""
         policy = self.policy
-        if self.publication is not None:
-            return
         if self.idle_since is not None:
             if now - self.idle_since < policy.republish_wait_s:
                 return
@@ -322,6 +387,17 @@ class Stream:
         for viewer in self.viewers:
             if now - viewer.waiting_since >= policy.wait_for_publisher_s:
                 viewer.finish("nobody published")
+
+    def _end_starving(self, now: float) -> None:
+        """End viewers of a live stream that has nothing for their form."""
+        policy = self.policy
+        patience_s = max(policy.wait_for_publisher_s, policy.slow_viewer_s)
+        for viewer in self.viewers:
+            if (
+                viewer.state is ViewerState.WAITING
+                and now - viewer.waiting_since >= patience_s
+            ):
+                viewer.finish("the stream has nothing to start with")
 
     @property
     def is_unused(self) -> bool:
@@ -337,10 +413,14 @@ class Stream:
     def total_received(self) -> int:
         """Octets from publishers since the entry was made."""
         publication = self.publication
-        current = 0 if publication is None else publication.session.bytes_received
+        current = 0 if publication is None else publication.octets_received
         return self.bytes_received + current
 
     @property
     def total_sent(self) -> int:
         """Octets to viewers since the entry was made."""
-        return self.bytes_sent + sum(s.bytes_sent for s in self.viewers.values())
+        current = sum(
+            session.bytes_sent - self._sent_before[viewer]
+            for viewer, session in self.viewers.items()
+        )
+        return self.bytes_sent + current

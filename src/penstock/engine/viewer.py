@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from penstock.media import TrackKind
-from penstock.net.wire import Wire
+from penstock.net.wire import Wire, WireOverflow
 
 if TYPE_CHECKING:
     from .outlet import Outlet
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["SlowViewer", "Viewer", "ViewerState"]
 
 _BATCH_BYTES = 64 << 10
+_MAX_CONTROL = 256 << 10
+"""Octets of control kept for a peer that asks and does not read the answers."""
 
 
 class SlowViewer(Exception):
@@ -72,17 +74,24 @@ class Viewer:
         self._failure: BaseException | None = None
         self._wake = trio.Event()
         self._pending_config: bytes | None = None
-        self._head_total = 0
         self._head_from = 0
+        self._joined_at = 0
+        self._control_bytes = 0
 
     # -- figures -------------------------------------------------------------
 
     @property
     def head_bytes(self) -> int:
-        """Octets that the outlet wrote directly; the wire counts all others."""
-        if self.state is ViewerState.HEAD and self.outlet is not None:
-            return self._head_total + self.outlet.offset(self.cursor) - self._head_from
-        return self._head_total
+        """Octets that the outlet wrote since the viewer came to the head.
+
+        They are added to the wire's count when it leaves; TLS counts them itself.
+        """
+        if self.state is not ViewerState.HEAD or self.wire.secure:
+            return 0
+        if self.cursor == self._joined_at:
+            return 0  # the ring may have let go of that unit
+        assert self.outlet is not None
+        return self.outlet.offset(self.cursor) - self._head_from
 
     @property
     def behind_bytes(self) -> int:
@@ -121,20 +130,21 @@ class Viewer:
         """The outlet writes from here on; ``offset`` is where the cursor stands."""
         self.state = ViewerState.HEAD
         self._head_from = offset
-
-    def skip_count(self, octets: int) -> None:
-        """``octets`` of the head's advance went through the wire, which counts them."""
-        self._head_from += octets
+        self._joined_at = self.cursor
 
     def fall_behind(self, now: float, unsent: int = 0) -> None:
-        """The wire has residue: the viewer's own task takes over.
+        """Leave the head: the viewer's own task takes over.
 
         Args:
             now: The loop's time.
             unsent: Octets of the last direct write that did not go.
         """
-        self._head_total = self.head_bytes - unsent
+        self._leave_head(unsent)
         self._become_behind(now)
+
+    def _leave_head(self, unsent: int = 0) -> None:
+        if self.state is ViewerState.HEAD and not self.wire.secure:
+            self.wire.bytes_sent += self.head_bytes - unsent
 
     def _become_behind(self, now: float) -> None:
         self.state = ViewerState.BEHIND
@@ -143,14 +153,14 @@ class Viewer:
 
     def release(self) -> None:
         """The outlet lets go; residue is still finished."""
-        self._head_total = self.head_bytes
+        self._leave_head()
         self.state = ViewerState.DETACHED
         self._wake.set()
 
-    def fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException, unsent: int = 0) -> None:
         """The wire broke under a direct write; `run` raises ``error``."""
-        self._head_total = self.head_bytes
         self._failure = error
+        self._leave_head(unsent)
         self.state = ViewerState.DETACHED
         self._wake.set()
 
@@ -167,16 +177,29 @@ class Viewer:
     # -- called by the session -------------------------------------------------
 
     def offer(self, data: bytes) -> None:
-        """Write control bytes at the next unit border. Raises: OSError."""
-        if not self.wire.offer(data) and self.state is ViewerState.HEAD:
+        """Write control bytes at the next unit border.
+
+        Raises:
+            OSError: the connection is gone.
+            WireOverflow: the peer asks for much and reads nothing.
+        """
+        if self.wire.is_clear:
+            self._control_bytes = 0
+        self._control_bytes += len(data)
+        if self._control_bytes > _MAX_CONTROL:
+            raise WireOverflow("peer does not read what it asks for")
+        if self.wire.offer(data):
+            return
+        if self.state is ViewerState.HEAD:
             assert self.outlet is not None
             self.outlet.leave_head(self)
             self.fall_behind(trio.current_time())
-        elif not self.wire.is_clear:
-            self._wake.set()
+        self._wake.set()
 
     async def run(self) -> str:
         """Write whatever the outlet does not; return why it is over.
+
+        Afterwards nobody but the caller writes to the wire.
 
         Returns:
             The reason given to `finish`.
@@ -191,25 +214,43 @@ class Viewer:
             if self._failure is not None:
                 raise self._failure
             if self.state is ViewerState.BEHIND:
-                deadline = self._behind_since + self._slow_limit_s
-                with trio.move_on_at(deadline) as scope:
-                    await self._catch_up()
-                if scope.cancelled_caught:
-                    raise SlowViewer(
-                        f"{self.behind_bytes} bytes behind for {self._slow_limit_s:g} s"
-                    )
+                await self._catch_up_in_time()
             elif not self.wire.is_clear:
-                await self.wire.flush()
+                await self._flush_in_time()
             if self.end_reason and self.state is not ViewerState.BEHIND:
+                if self.outlet is not None:
+                    self.outlet.leave_head(self)
+                self.release()
                 return self.end_reason
+
+    async def _catch_up_in_time(self) -> None:
+        with trio.move_on_at(self._behind_since + self._slow_limit_s) as scope:
+            await self._catch_up()
+        if not scope.cancelled_caught:
+            return
+        # It may have been paused and taken up again meanwhile: another deadline.
+        if trio.current_time() >= self._behind_since + self._slow_limit_s:
+            raise self._too_slow()
+        self._wake.set()
+
+    async def _flush_in_time(self) -> None:
+        with trio.move_on_after(self._slow_limit_s) as scope:
+            await self.wire.flush()
+        if scope.cancelled_caught:
+            raise self._too_slow()
+
+    def _too_slow(self) -> SlowViewer:
+        return SlowViewer(
+            f"{self.behind_bytes} bytes behind for {self._slow_limit_s:g} s"
+        )
 
     async def _catch_up(self) -> None:
         outlet = self.outlet
         assert outlet is not None
-        while self.state is ViewerState.BEHIND:
+        while True:
             await self.wire.flush()
-            if outlet is not self.outlet:
-                return
+            if self.outlet is not outlet or self.state is not ViewerState.BEHIND:
+                return  # paused or moved while we waited
             if self.cursor < outlet.first and not self._skip(outlet):
                 return
             if self._pending_config is not None:
@@ -235,7 +276,7 @@ class Viewer:
         """Jump to the newest key unit; False if there is none and we must wait."""
         if outlet.key is None:
             skipped = outlet.end - self.cursor
-            outlet.wait_for_key(self)
+            outlet.wait_for_key(self, trio.current_time())
         else:
             skipped = outlet.key - self.cursor
             self.cursor = outlet.key

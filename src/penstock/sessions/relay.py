@@ -281,7 +281,7 @@ class _PullLeg(_Leg):
                 if self._relay.settings.on_demand and now - watched > _UNWATCHED_S:
                     return "nobody watches"
         finally:
-            await registry.unclaim(publication)
+            registry.unclaim(publication)
 
 
 class _PushLeg(_Leg):

@@ -277,7 +277,7 @@ class _RtmpSession:
                 await engine.gate.publish(session)
             except BaseException:
                 session.role = Role.CONNECT
-                await engine.registry.unclaim(publication)
+                engine.registry.unclaim(publication)
                 session.stream = None
                 raise
         except Refusal as refusal:
@@ -324,7 +324,7 @@ class _RtmpSession:
         session = self._session
         self._publication = None
         self._ingest = None
-        await self._engine.registry.unclaim(publication)
+        self._engine.registry.unclaim(publication)
         await self._engine.gate.tell(HookAction.UNPUBLISH, session)
         session.stream = None
 
