@@ -16,6 +16,7 @@ import ssl
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 import attrs
 import httpx
@@ -107,6 +108,19 @@ def _certificates(settings: Settings) -> dict[str, ssl.SSLContext]:
     return contexts
 
 
+def _installation_id(settings: Settings) -> str:
+    """Return an id that stays the same while this machine runs this server.
+
+    Dashboards take another id for another server and forget what they knew.
+    """
+    try:
+        machine = Path("/etc/machine-id").read_text("ascii")
+    except OSError:
+        return uuid.uuid4().hex
+    name = f"{machine} {settings.rtmp.listen} {settings.http.listen}"
+    return uuid.uuid5(uuid.NAMESPACE_OID, name).hex
+
+
 def _raise_descriptor_limit() -> None:
     """Take as many descriptors as we may: every viewer is one, 1,024 the default."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -157,15 +171,16 @@ class _Server:
         self._relays = RelaySupervisor(self._engine)
         self._control = EngineControl(
             self._engine,
-            server_id=uuid.uuid4().hex,
+            server_id=_installation_id(settings),
             version=importlib.metadata.version("penstock"),
             reload=self._reload,
             relays=self._relays.views,
         )
         self._web = HttpHost(create_web_app(self._control, lambda: self._settings))
-        self._srs = HttpHost(
-            srs.create_app(self._control, self._system, settings.api.srs, self._names)
+        self._srs_app = srs.create_app(
+            self._control, self._system, settings.api.srs, self._names
         )
+        self._srs = HttpHost(self._srs_app)
         self._metrics = HttpHost(metrics.create_app(self._control))
 
     # -- running ----------------------------------------------------------------------
@@ -351,4 +366,5 @@ class _Server:
         self._callbacks.urls = _hook_urls(settings.hooks)
         self._callbacks.timeout_s = settings.hooks.timeout_s
         log.configure(settings.log.level, settings.log.format)
+        self._srs_app.configure(settings.api.srs)
         self._relays.reconcile()
