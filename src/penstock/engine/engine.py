@@ -44,6 +44,8 @@ class Engine:
     settings: Settings
     registry: Registry
     gate: Gate
+    farewell_s: float = 2.0
+    """How long an ended session may take to say goodbye."""
     _send_rate: ShortRate = attrs.field(factory=ShortRate)
     _address_rates: dict[str, ShortRate] = attrs.field(factory=dict)
     _over_since: dict[str, float] = attrs.field(factory=dict)

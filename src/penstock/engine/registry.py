@@ -26,7 +26,8 @@ class Refusal(Exception):
 
     Args:
         reason: One phrase for the client and the log.
-        kind: Which rule: "busy", "limit", "auth", "address", "hook", "absent".
+        kind: Which rule: "busy", "limit", "auth", "address", "hook", "absent",
+            "request".
     """
 
     def __init__(self, reason: str, kind: str) -> None:

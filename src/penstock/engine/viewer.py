@@ -208,6 +208,8 @@ class Viewer:
             OSError: the connection broke.
             SlowViewer: it stayed behind for too long.
         """
+        if not self.wire.is_clear:
+            self._wake.set()  # what the session wrote before we came
         while True:
             await self._wake.wait()
             self._wake = trio.Event()

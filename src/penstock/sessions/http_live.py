@@ -38,8 +38,10 @@ _STATUS = {
     "limit": "503 Service Unavailable",
     "absent": "404 Not Found",
     "busy": "409 Conflict",
+    "request": "400 Bad Request",
 }
 _PROTOCOLS = {".flv": "flv", ".mp4": "fmp4"}
+_CLOSE = ("Connection", "close")
 _MAX_CLIENT_BYTES = 64 << 10
 """A viewer has nothing to say; one that talks more than this is ended."""
 
@@ -49,19 +51,23 @@ async def serve_live(
 ) -> None:
     """Answer one request for a live path and keep the connection to its end."""
     if head.method == "OPTIONS":
-        wire.offer(_head("204 No Content", _cors(engine, head)))
-        await wire.finish()
+        wire.offer(_head("204 No Content", [_CLOSE, *_cors(engine, head)]))
+        await wire.finish(engine.farewell_s)
         return
     if head.method == "HEAD":
         content = ("Content-Type", _FORMATS[path.extension][1])
-        wire.offer(_head("200 OK", [content, *_cors(engine, head)]))
-        await wire.finish()
+        wire.offer(_head("200 OK", [content, _CLOSE, *_cors(engine, head)]))
+        await wire.finish(engine.farewell_s)
         return
     if head.method != "GET":
         wire.offer(
-            plain_answer("405 Method Not Allowed", "GET, HEAD and OPTIONS only", [])
+            plain_answer(
+                "405 Method Not Allowed",
+                "GET, HEAD and OPTIONS only",
+                [("Allow", "GET, HEAD, OPTIONS"), *_cors(engine, head)],
+            )
         )
-        await wire.finish()
+        await wire.finish(engine.farewell_s)
         return
     websocket = head.wants_websocket
     transport = "ws" if websocket else "http"
@@ -71,7 +77,7 @@ async def serve_live(
     try:
         await run_session(engine, session, viewing.run)
     finally:
-        await wire.finish()
+        await wire.finish(engine.farewell_s)
 
 
 class _LiveSession:
@@ -93,7 +99,7 @@ class _LiveSession:
         self._websocket: wsproto.WSConnection | None = None
         self._viewer: Viewer | None = None
         host = head.header("host").partition(":")[0]
-        session.key = path.key(host, engine.settings)
+        session.key = self._key = path.key(host, engine.settings)
         session.extension = path.extension
         session.parameters = path.query
         session.page_url = head.header("referer")
@@ -132,8 +138,7 @@ class _LiveSession:
 
     async def _admit(self) -> Stream:
         session, engine = self._session, self._engine
-        key = session.key
-        assert key is not None
+        key = self._key
         stream = engine.registry.streams.get(key)
         absent = stream is None or not stream.is_claimed
         if absent and not engine.settings.stream.wait_for_publisher_s:
@@ -163,7 +168,7 @@ class _LiveSession:
             ("Content-Type", _FORMATS[self._path.extension][1]),
             ("Cache-Control", "no-store"),
             ("X-Content-Type-Options", "nosniff"),
-            ("Connection", "close"),
+            _CLOSE,
             *_cors(self._engine, self._head),
         ]
         if self._head.http_version != "1.0":
@@ -176,9 +181,9 @@ class _LiveSession:
             websocket.receive_data(self._head.raw)
             event = next(iter(websocket.events()), None)
         except RemoteProtocolError as error:
-            raise Refusal(f"no WebSocket handshake: {error}", "busy") from error
+            raise Refusal(f"no WebSocket handshake: {error}", "request") from error
         if not isinstance(event, Request):
-            raise Refusal("no WebSocket handshake", "busy")
+            raise Refusal("no WebSocket handshake", "request")
         self._websocket = websocket
         subprotocol = event.subprotocols[0] if event.subprotocols else None
         return websocket.send(AcceptConnection(subprotocol=subprotocol))
@@ -218,8 +223,8 @@ class _LiveSession:
 
     def _answer_websocket(self, data: bytes) -> None:
         websocket, viewer = self._websocket, self._viewer
-        assert websocket is not None
-        assert viewer is not None
+        if websocket is None or viewer is None or not viewer.started:
+            raise SessionEnd("client sends before it was answered", error=True)
         try:
             websocket.receive_data(data)
             for event in websocket.events():
@@ -261,7 +266,7 @@ def plain_answer(status: str, text: str, headers: list[tuple[str, str]]) -> byte
             [
                 ("Content-Type", "text/plain; charset=utf-8"),
                 ("Content-Length", str(len(body))),
-                ("Connection", "close"),
+                _CLOSE,
                 *headers,
             ],
         )

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import attrs
 import trio
 from sansmedia.rtmp import (
+    SHARED_STREAM_ID,
     ConnectRequested,
     DataReceived,
     Limits,
@@ -60,7 +61,7 @@ async def serve_rtmp(engine: Engine, wire: Wire) -> None:
     try:
         await run_session(engine, session, connection.run)
     finally:
-        await wire.finish()
+        await wire.finish(engine.farewell_s)
 
 
 def _server_config(engine: Engine) -> ServerConfig:
@@ -126,25 +127,27 @@ class _RtmpSession:
             if self._publication is not None:
                 idle = self._last_media + self._engine.settings.stream.publish_idle_s
                 deadline = idle if deadline is None else min(deadline, idle)
+            data: bytes | None = None
+            # Only reading may be cut short: a request half handled would never be
+            # answered.
             with trio.move_on_at(float("inf") if deadline is None else deadline):
                 data = await wire.receive_some()
-                now = trio.current_time()
+            now = trio.current_time()
+            if data is None:
+                reason = await self._handle_deadline(start)
+            else:
                 if data:
                     machine.receive_data(data, now)
                 else:
                     machine.receive_eof(now)
                 reason = await self._handle_events(start)
-                if reason is not None:
-                    return reason
-                if self._publication is not None:
-                    # Let small writes gather; see _READ_TICK_S.
-                    if now - last_read < _BUSY_READ_S and len(data) < 32_768:
-                        await trio.sleep(_READ_TICK_S)
-                    last_read = trio.current_time()
-                continue
-            reason = await self._handle_deadline(start)
             if reason is not None:
                 return reason
+            if data is not None and self._publication is not None:
+                # Let small writes gather; see _READ_TICK_S.
+                if now - last_read < _BUSY_READ_S and len(data) < 32_768:
+                    await trio.sleep(_READ_TICK_S)
+                last_read = trio.current_time()
 
     async def _handle_deadline(self, start: Callable[..., None]) -> str | None:
         now = trio.current_time()
@@ -167,7 +170,11 @@ class _RtmpSession:
                 await self._handle(event, start)
         self._send()
         if self._viewer is None and not self._wire.is_clear:
-            await self._wire.flush()
+            timeout_s = self._engine.settings.rtmp.idle_timeout_s
+            with trio.move_on_after(timeout_s) as scope:
+                await self._wire.flush()
+            if scope.cancelled_caught:
+                raise SessionEnd("client does not read", error=True)
         return None
 
     @staticmethod
@@ -202,8 +209,10 @@ class _RtmpSession:
                 await self._play(event, start)
             case PublishEnded():
                 await self._end_publication()
+                self._session.role = Role.CONNECT
             case PlayEnded():
                 await self._end_play()
+                self._session.role = Role.CONNECT
             case PauseRequested():
                 self._pause(paused=event.paused)
             case ReceiveAudioChanged():
@@ -338,6 +347,9 @@ class _RtmpSession:
                 raise Refusal("one stream a connection", "busy")
             if not key.name:
                 raise Refusal("the stream has no name", "absent")
+            if event.stream_id != SHARED_STREAM_ID:
+                # Viewers share their bytes, message stream id included.
+                raise Refusal("play on the connection's first stream", "request")
             stream = engine.registry.streams.get(key)
             absent = stream is None or not stream.is_claimed
             if absent and not engine.settings.stream.wait_for_publisher_s:
@@ -351,8 +363,6 @@ class _RtmpSession:
             raise
         self._machine.accept(event.request_id, now=trio.current_time())
         self._media_stream_id = event.stream_id
-        if not self._machine.play_lane(event.stream_id).is_shared:
-            raise SessionEnd("plays on a message stream other than the first")
         self._send()
         self._form = Form(
             "rtmp",
@@ -360,8 +370,6 @@ class _RtmpSession:
             nanoseconds=bool(self._caps_ex & _NANOSECONDS),
         )
         viewer = Viewer(self._wire, slow_limit_s=stream.policy.slow_viewer_s)
-        if not self._wire.is_clear:
-            await self._wire.flush()
         self._viewer = session.viewer = viewer
         session.stream = stream
         stream.attach(viewer, self._form, session, trio.current_time())
@@ -421,7 +429,10 @@ class _RtmpSession:
     # -- the end -----------------------------------------------------------------------
 
     async def _clean_up(self) -> None:
-        machine = self._machine
+        machine, viewer, stream = self._machine, self._viewer, self._session.stream
+        if viewer is not None and stream is not None:
+            # From here on the wire is ours alone.
+            stream.detach(viewer, trio.current_time())
         try:
             machine.close(
                 self._session.end_reason or "finished", now=trio.current_time()
