@@ -73,20 +73,26 @@ def serve(
 
 def publish_policy(settings: Settings) -> str:
     """Say in one sentence who may publish now."""
-    auth, hooks = settings.auth, settings.hooks
-    who = {
-        "private": "clients on loopback and private addresses may publish; "
-        'set auth.publish to "token" or "open" for others',
-        "token": f"clients with one of {len(auth.publish_tokens)} tokens may publish"
-        if auth.publish_tokens
-        else "whoever hooks.on_publish accepts may publish",
-        "open": "anybody may publish",
-    }[auth.publish]
-    if auth.publish_allow or auth.publish_deny:
-        who += ", within publish_allow and publish_deny"
-    if hooks.on_publish and (auth.publish != "token" or auth.publish_tokens):
-        who += ", if hooks.on_publish accepts"
-    return who
+    auth, hooked = settings.auth, bool(settings.hooks.on_publish)
+    if auth.publish == "token" and auth.publish_tokens:
+        who = f"clients with one of {len(auth.publish_tokens)} tokens may publish"
+    elif auth.publish == "open":
+        who = "anybody may publish"
+    elif hooked:
+        # A hook stands in for what "private" and an empty "token" would demand.
+        return "whoever hooks.on_publish accepts may publish" + _networks(settings)
+    else:
+        who = (
+            "clients on loopback and private addresses may publish; "
+            'auth.publish = "token" or "open" lets others in'
+        )
+    who += ", if hooks.on_publish accepts" if hooked else ""
+    return who + _networks(settings)
+
+
+def _networks(settings: Settings) -> str:
+    limited = settings.auth.publish_allow or settings.auth.publish_deny
+    return ", within publish_allow and publish_deny" if limited else ""
 
 
 def _parser() -> argparse.ArgumentParser:

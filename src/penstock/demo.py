@@ -38,7 +38,7 @@ _PICTURE = (
     "[picture][clock]overlay=390:40"
 )
 _SOUND = "sine=frequency=440:beep_factor=4:sample_rate=48000,volume=0.4"
-_STOP_S = 1.0
+_STOP_S = 0.5
 
 
 def demo_settings(settings: Settings) -> Settings:

@@ -129,7 +129,12 @@ def _read(url: str, seconds: float) -> ProbeReport:
             watched_s=round(time.monotonic() - begun, 3),
             media_s=round(media, 3),
             bitrate_bps=int(octets * 8 / media) if media > 0 else 0,
-            tracks=tuple(_track(tally) for tally in tallies.values()),
+            # FFmpeg makes a "subtitle" of FLV's metadata; what never came is no track.
+            tracks=tuple(
+                _track(tally)
+                for tally in tallies.values()
+                if tally.stream.type in ("video", "audio")
+            ),
         )
 
 

@@ -234,8 +234,7 @@ function showChosen() {
   document.title = `${key(stream)} · penstock`;
   set("title", key(stream));
   set("since", stream.uptime_s === null ? "not live" : `live for ${span(stream.uptime_s)}`);
-  fact("fact-video", video ? codec(video) : "–",
-    video ? [size(video), video.profile, video.level].filter(Boolean).join(" ") : "");
+  fact("fact-video", video ? `${codec(video)} ${video.profile}` : "–", video ? size(video) : "");
   fact("fact-audio", audio ? codec(audio) : "–",
     audio ? [audio.sample_rate ? `${audio.sample_rate / 1000} kHz` : "", channels(audio.channels)].filter(Boolean).join(" ") : "");
   fact("fact-rate", bits(stream.bitrate_bps), `${bytes(stream.bytes_received)} received`);

@@ -23,7 +23,7 @@ export function draw(canvas, series, { axis = null } = {}) {
   pen.setTransform(ratio, 0, 0, ratio, 0, 0);
   pen.clearRect(0, 0, width, height);
   const top = axis ? 14 : 2;
-  const floor = height - (axis ? 14 : 1);
+  const floor = height - (axis ? 16 : 1);
   const peak = ceiling(Math.max(1, ...series));
   const accent = style.getPropertyValue("--accent").trim();
   const line = style.getPropertyValue("--line").trim();
@@ -40,9 +40,9 @@ export function draw(canvas, series, { axis = null } = {}) {
     pen.fillStyle = soft;
     pen.font = "11px system-ui, sans-serif";
     pen.fillText(axis(peak), 0, 10);
-    pen.fillText("2 min ago", 0, height - 1);
+    pen.fillText("2 min ago", 0, height - 3);
     pen.textAlign = "right";
-    pen.fillText("now", width, height - 1);
+    pen.fillText("now", width, height - 3);
     pen.textAlign = "left";
   }
   if (series.length < 2) return;

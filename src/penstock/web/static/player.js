@@ -4,8 +4,9 @@
 // the picture is, play a little faster to catch up, and connect again when it stands.
 
 const TICK_MS = 500;
-const LATE_S = 2; // beyond this, catch up
-const CAUGHT_S = 1; // until this
+const NEAR_S = 0.8; // what is kept buffered where the network is even
+const FAR_S = 3; // at most this where it is not
+const SLACK_S = 0.7; // beyond that much more, catch up
 const LOST_S = 12; // beyond this, connecting again is quicker
 const STALL_S = 5;
 const FIRST_PICTURE_S = 15; // a viewer may wait for a publisher
@@ -19,7 +20,9 @@ export class Player {
     this.failures = 0;
     this.retry = 0;
     this.wantsSound = false;
+    this.target = NEAR_S;
     video.addEventListener("playing", () => this.#moved());
+    video.addEventListener("waiting", () => this.#ranDry());
     video.addEventListener("ended", () => this.#again("The stream has paused"));
     video.addEventListener("error", () => this.#failed());
     document.addEventListener("visibilitychange", () => this.#tick());
@@ -31,6 +34,7 @@ export class Player {
     this.stop();
     this.url = url;
     this.failures = 0;
+    this.target = NEAR_S;
     this.#start("Starting…");
   }
 
@@ -108,6 +112,10 @@ export class Player {
     if (url === this.url) this.#again(text);
   }
 
+  #ranDry() {
+    if (this.seen && !document.hidden) this.target = Math.min(FAR_S, this.target + 0.5);
+  }
+
   #moved() {
     this.lastMove = performance.now();
   }
@@ -143,10 +151,11 @@ export class Player {
       this.#again("Too far behind");
       return;
     }
-    if (behind > LATE_S) video.playbackRate = behind > 4 ? 1.25 : 1.1;
-    else if (behind < CAUGHT_S) video.playbackRate = 1;
+    const over = behind - this.target;
+    if (over > SLACK_S) video.playbackRate = over > 3 ? 1.25 : over > 1.2 ? 1.1 : 1.05;
+    else if (over < 0) video.playbackRate = 1;
     if (video.paused) this.#run();
-    const late = behind > LATE_S || still > 1;
+    const late = over > 2 || still > 1;
     this.report(late ? "late" : "live", `Live · ${behind.toFixed(1)} s buffered`);
   }
 
