@@ -70,7 +70,8 @@ async def serve(
         ConfigError: an address cannot be bound, or a certificate not be used.
     """
     async with (
-        httpx.AsyncClient(trust_env=False) as client,
+        # Each hook has its own time-out; httpx's five seconds would come first.
+        httpx.AsyncClient(trust_env=False, timeout=None) as client,
         trio.open_nursery() as background,
     ):
         server = _Server(settings, config_loader, client, background)
@@ -215,8 +216,8 @@ class _Server:
                         ready(list(self._control.listeners))
                         drain_s = await self._until_told_to_stop(signals)
                     accepting.cancel_scope.cancel()
-                await self._say_goodbye()
                 sessions.cancel_scope.deadline = trio.current_time() + drain_s
+                await self._say_goodbye(drain_s)
         log.info("stopped")
 
     async def _until_told_to_stop(self, signals: object) -> float:
@@ -232,12 +233,11 @@ class _Server:
             return _DRAIN_S if number == signal.SIGTERM else _INTERRUPT_S
         return 0.0
 
-    async def _say_goodbye(self) -> None:
-        self._gate.closing = True
+    async def _say_goodbye(self, drain_s: float) -> None:
+        self._relays.stop()
+        self._engine.stop(drain_s)
         for host in (self._web, self._srs, self._metrics):
             await host.stop()
-        for session in list(self._registry.sessions.values()):
-            session.kick("server stops")
 
     # -- listeners --------------------------------------------------------------------
 
@@ -324,20 +324,22 @@ class _Server:
         if await self._secured(wire):
             await host.serve(wire)
 
-    @staticmethod
-    async def _secured(wire: Wire) -> bool:
+    async def _secured(self, wire: Wire) -> bool:
         """Do the TLS handshake, if there is one to do; False if it failed."""
         if not isinstance(wire, TlsWire):
             return True
         address = wire.peer[0]
         try:
-            with trio.fail_after(_TLS_HANDSHAKE_S):
+            with self._engine.lobby(_TLS_HANDSHAKE_S) as scope:
                 await wire.handshake()
-        except (OSError, trio.TooSlowError) as error:
-            log.debug("TLS handshake failed", client=address, reason=str(error))
-            wire.close()
-            return False
-        return True
+            if not scope.cancelled_caught:
+                return True
+            reason = "not over in time"
+        except OSError as error:
+            reason = str(error)
+        log.debug("TLS handshake failed", client=address, reason=reason)
+        wire.close()
+        return False
 
     # -- reload -----------------------------------------------------------------------
 
@@ -354,6 +356,7 @@ class _Server:
 
     def _apply(self, settings: Settings, tls: dict[str, ssl.SSLContext]) -> None:
         self._settings = self._engine.settings = settings
+        self._tls.pop("http", None)  # TLS of this port may be switched off
         self._tls.update(tls)
         policy = policy_of(settings)
         self._registry.policy = policy

@@ -14,7 +14,8 @@ from penstock.control import HookAction, HookEvent, HookFormat, ServerView
 __all__ = ["Callbacks"]
 
 _MAX_ANSWER = 64 << 10
-_BRIEF_S = 2.0
+_MARGIN_S = 0.1
+"""So that the call's own time-out comes first and is counted."""
 
 
 @attrs.define(eq=False)
@@ -26,6 +27,8 @@ class Callbacks:
     timeout_s: float
     client: httpx.AsyncClient
     server: Callable[[], Awaitable[ServerView]]
+    until: float = float("inf")
+    """When the server stops: the loop's time after which nobody is told."""
     failures: int = 0
     """Hooks that could not be reached or did not answer in time."""
 
@@ -52,17 +55,18 @@ class Callbacks:
                 return f"{event.action.value} hook: {refusal}"
         return None
 
-    async def tell(self, event: HookEvent, *, brief: bool) -> None:
+    async def tell(self, event: HookEvent) -> None:
         """Call all hooks of an event in order, whatever they answer.
 
         Runs to its end even while the session is being cancelled, for at most the
-        time-out (2 s if ``brief``).
+        time-out each, and not beyond ``until``.
         """
-        timeout_s = min(_BRIEF_S, self.timeout_s) if brief else self.timeout_s
         for url in self.urls.get(event.action, ()):
-            with trio.CancelScope(
-                shield=True, deadline=trio.current_time() + timeout_s
-            ):
+            now = trio.current_time()
+            timeout_s = min(self.timeout_s, self.until - now)
+            if timeout_s <= 0:
+                return
+            with trio.CancelScope(shield=True, deadline=now + timeout_s + _MARGIN_S):
                 refusal = await self._call(url, event, timeout_s)
                 if refusal is not None:
                     log.warning(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from time import perf_counter
 
 import attrs
@@ -46,6 +48,8 @@ class Engine:
     gate: Gate
     farewell_s: float = 2.0
     """How long an ended session may take to say goodbye."""
+    is_stopping: bool = False
+    _lobby: set[trio.CancelScope] = attrs.field(factory=set)
     _send_rate: ShortRate = attrs.field(factory=ShortRate)
     _address_rates: dict[str, ShortRate] = attrs.field(factory=dict)
     _over_since: dict[str, float] = attrs.field(factory=dict)
@@ -54,6 +58,32 @@ class Engine:
     def vhost_name(self, host: str) -> str:
         """Return the virtual host that a client's host name means."""
         return host if host in self.settings.vhosts else "default"
+
+    # -- the end --------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def lobby(self, timeout_s: float) -> Iterator[trio.CancelScope]:
+        """Bound what a connection does before it is a session; `stop` ends it."""
+        with trio.move_on_after(timeout_s) as scope:
+            self._lobby.add(scope)
+            try:
+                yield scope
+            finally:
+                self._lobby.discard(scope)
+
+    def stop(self, drain_s: float) -> None:
+        """End all sessions and let none begin.
+
+        Args:
+            drain_s: How long hooks and goodbyes may take together.
+        """
+        self.is_stopping = True
+        self.farewell_s = min(self.farewell_s, drain_s * 0.3)
+        self.gate.callbacks.until = trio.current_time() + drain_s * 0.6
+        for scope in list(self._lobby):
+            scope.cancel()
+        for session in list(self.registry.sessions.values()):
+            session.kick("server stops")
 
     # -- totals ---------------------------------------------------------------------
 

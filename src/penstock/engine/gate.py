@@ -79,7 +79,6 @@ class Gate:
     send_bps: int = 0
     """What all viewers take now; kept up to date by the engine's tick."""
     send_bps_by_address: dict[str, int] = attrs.field(factory=dict)
-    closing: bool = False
     _connections: Counter[str] = attrs.field(factory=Counter)
     _total: int = 0
 
@@ -138,7 +137,7 @@ class Gate:
 
     async def tell(self, action: HookAction, session: Session) -> None:
         """Tell the hooks what has happened; their answers do not matter."""
-        await self.callbacks.tell(self._event(action, session), brief=self.closing)
+        await self.callbacks.tell(self._event(action, session))
 
     # -- rules ------------------------------------------------------------------------
 

@@ -10,6 +10,8 @@ from .wire import Wire
 
 __all__ = ["HttpStream"]
 
+_FAREWELL_S = 1.0
+
 
 class _Transport:
     def __init__(self, sock: socket.socket) -> None:
@@ -70,6 +72,6 @@ class HttpStream:
             raise trio.BrokenResourceError("connection lost") from error
 
     async def aclose(self) -> None:
-        """Close the connection."""
-        self._wire.close()
+        """Close the connection after the last byte has arrived."""
+        await self._wire.finish(_FAREWELL_S)
         await trio.lowlevel.checkpoint()

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
+from penstock import log
 from penstock.config import parse_address
 
 __all__ = ["accept_forever", "bind_tcp", "tune"]
@@ -82,4 +83,18 @@ async def accept_forever(
             except OSError:
                 sock.close()
                 continue
-            nursery.start_soon(handle, sock)
+            nursery.start_soon(_guarded, handle, sock)
+
+
+async def _guarded(
+    handle: Callable[[socket.socket], Awaitable[None]], sock: socket.socket
+) -> None:
+    """Keep a bug in one connection's handling from ending the others."""
+    try:
+        await handle(sock)
+    except Exception as error:
+        log.exception("connection failed by a bug of ours", error)
+    finally:
+        if sock.fileno() >= 0:
+            trio.lowlevel.notify_closing(sock)
+            sock.close()

@@ -49,6 +49,8 @@ async def run_session(
     ``body`` returns why the session ended. Only Cancelled of an outer scope passes.
     """
     engine.registry.enter(session)
+    if engine.is_stopping:
+        session.kick("server stops")
     log.info(
         "session started",
         session=session.id,

@@ -7,8 +7,6 @@ import socket
 import ssl
 from collections.abc import Callable
 
-import trio
-
 from penstock import log
 from penstock.engine.engine import Engine
 from penstock.engine.registry import Refusal
@@ -58,7 +56,7 @@ async def _serve(
     tls: Callable[[], ssl.SSLContext | None],
     wire: Wire,
 ) -> None:
-    with trio.move_on_after(_HEAD_S) as scope:
+    with engine.lobby(_HEAD_S) as scope:
         prefix = await wire.receive_some()
         context = tls()
         if prefix[:1] == bytes((_TLS_RECORD,)) and context is not None:

@@ -18,16 +18,18 @@ from sansmedia.rtmp import (
     PublishAccepted,
     ReconnectRequested,
 )
-from sansmedia.rtmp.url import StreamAddress, decode_url, resolve_reference
+from sansmedia.rtmp.url import StreamAddress, decode_url
 from sansmedia.sansio import ProtocolError
 
 from penstock import log
 from penstock.control import RelayView
 from penstock.convert.flv_to_frames import FlvToFrames
 from penstock.engine.engine import Engine
+from penstock.engine.registry import Refusal
 from penstock.engine.session import Role, Session, StreamKey
+from penstock.engine.stream import Publication
 from penstock.engine.unit import Form
-from penstock.engine.viewer import Viewer
+from penstock.engine.viewer import SlowViewer, Viewer
 from penstock.settings import RelaySettings
 
 from .barrier import SessionEnd, new_session, run_session
@@ -46,7 +48,7 @@ _UNWATCHED_S = 10.0
 class _Reconnect(Exception):
     """The server asked us to come back, perhaps elsewhere."""
 
-    def __init__(self, url: str | None) -> None:
+    def __init__(self, url: str) -> None:
         super().__init__("reconnect requested")
         self.url = url
 
@@ -109,6 +111,11 @@ class RelaySupervisor:
         """Return every relay."""
         return [relay.view() for relay in self._relays.values()]
 
+    def stop(self) -> None:
+        """End all relays for good; `run` goes on waiting for new ones."""
+        for relay in self._relays.values():
+            relay.scope.cancel()
+
     def reconcile(self) -> None:
         """Stop relays that are no longer configured; `run` starts the new ones."""
         wanted = set(self._engine.settings.relay)
@@ -137,14 +144,18 @@ class RelaySupervisor:
                 relay.state = "connecting"
                 relay.attempts += 1
                 began = trio.current_time()
-                next_url = await self._attempt(relay, url)
+                try:
+                    next_url = await self._attempt(relay, url)
+                except Exception as error:
+                    log.exception("relay failed by a bug of ours", error)
+                    next_url = None
                 relay.session_id = None
-                if trio.current_time() - began >= _GOOD_RUN_S:
+                lasted_s = trio.current_time() - began
+                if lasted_s >= _GOOD_RUN_S:
                     pause_s = _FIRST_PAUSE_S
-                if next_url is not None:
-                    url = next_url
-                    continue
-                url = relay.remote_url
+                url = next_url or relay.remote_url
+                if next_url is not None and lasted_s >= _FIRST_PAUSE_S:
+                    continue  # at once, unless servers send us round in circles
                 relay.state = "waiting"
                 await trio.sleep(pause_s)
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
@@ -222,12 +233,11 @@ class _Leg:
         """Relay until one end ends; return why."""
         try:
             return await self._run()
-        except* RemoteRefusal as group:
+        except* (RemoteRefusal, Refusal, SlowViewer, OSError) as group:
             self.error = str(group.exceptions[0])
         except* _Reconnect as group:
-            url = getattr(group.exceptions[0], "url", None)
-            base = f"{self._address.tc_url}/{self._address.stream}"
-            self.next_url = resolve_reference(base, url) if url else base
+            url = getattr(group.exceptions[0], "url", "")
+            self.next_url = f"{url.rstrip('/')}/{self._address.stream}"
         raise SessionEnd(self.error or "reconnect requested", error=bool(self.error))
 
     async def _run(self) -> str:
@@ -242,46 +252,80 @@ class _Leg:
 class _PullLeg(_Leg):
     """Takes a stream from another server and publishes it here."""
 
+    def __init__(
+        self,
+        engine: Engine,
+        connection: RtmpConnection,
+        session: Session,
+        relay: _Relay,
+        address: StreamAddress,
+    ) -> None:
+        super().__init__(engine, connection, session, relay, address)
+        self._publication: Publication | None = None
+        self._ingest: FlvToFrames | None = None
+        self._fed = self._watched = trio.current_time()
+
     async def _run(self) -> str:
-        connection, session, registry = (
-            self._connection,
-            self._session,
-            self._engine.registry,
-        )
-        connection.machine.play(self._address.stream, now=trio.current_time())
-        publication = await registry.claim(session, self._relay.key)
-        ingest = FlvToFrames(publication.timeline, epoch=publication.epoch)
-        watched = trio.current_time()
-        stream = session.stream
-        assert stream is not None
+        self._connection.machine.play(self._address.stream, now=trio.current_time())
         try:
             while True:
-                for event in await connection.events():
+                for event in await self._events():
                     self._check(event)
-                    now = trio.current_time()
-                    match event:
-                        case PlayStarted():
-                            self._relay.state = "running"
-                        case MediaReceived():
-                            for message in event.messages:
-                                frames = ingest.convert(message, now)
-                                for track in ingest.announced():
-                                    stream.announce(track, now)
-                                for frame in frames:
-                                    stream.push(frame)
-                        case MetadataReceived():
-                            stream.set_metadata(dict(event.values), now)
-                        case PlayEnded():
-                            raise RemoteRefusal(event.reason or "the stream ended")
-                        case _:
-                            pass
-                now = trio.current_time()
-                if stream.viewers:
-                    watched = now
-                if self._relay.settings.on_demand and now - watched > _UNWATCHED_S:
+                    await self._take(event)
+                if self._is_unwatched():
                     return "nobody watches"
         finally:
-            registry.unclaim(publication)
+            if self._publication is not None:
+                self._engine.registry.unclaim(self._publication)
+
+    async def _events(self) -> list[ClientEvent]:
+        idle_s = self._engine.settings.stream.publish_idle_s
+        with trio.move_on_at(self._fed + idle_s):
+            return await self._connection.events()
+        raise RemoteRefusal(f"nothing came for {idle_s:g} s")
+
+    async def _take(self, event: ClientEvent) -> None:
+        match event:
+            case PlayStarted():
+                self._relay.state = "running"
+            case MediaReceived() | MetadataReceived():
+                self._fed = trio.current_time()
+                if self._publication is None:
+                    # Not before: a server may keep us waiting for its publisher,
+                    # and ours must not be shut out by that.
+                    self._publication = await self._engine.registry.claim(
+                        self._session, self._relay.key
+                    )
+                    self._ingest = FlvToFrames(
+                        self._publication.timeline, epoch=self._publication.epoch
+                    )
+                self._push(event)
+            case PlayEnded():
+                raise RemoteRefusal(event.reason or "the stream ended")
+            case _:
+                pass
+
+    def _push(self, event: MediaReceived | MetadataReceived) -> None:
+        stream, ingest, now = self._session.stream, self._ingest, self._fed
+        if stream is None or ingest is None:
+            return
+        if isinstance(event, MetadataReceived):
+            stream.set_metadata(dict(event.values), now)
+            return
+        for message in event.messages:
+            frames = ingest.convert(message, now)
+            for track in ingest.announced():
+                stream.announce(track, now)
+            for frame in frames:
+                stream.push(frame)
+
+    def _is_unwatched(self) -> bool:
+        """Tell whether a relay on demand has been without viewers for long."""
+        now = trio.current_time()
+        stream = self._engine.registry.streams.get(self._relay.key)
+        if not self._relay.settings.on_demand or (stream and stream.viewers):
+            self._watched = now
+        return now - self._watched > _UNWATCHED_S
 
 
 class _PushLeg(_Leg):
@@ -307,12 +351,11 @@ class _PushLeg(_Leg):
                 nursery.start_soon(self._watch_server)
                 reason = await viewer.run()
                 nursery.cancel_scope.cancel()
-                return reason
         finally:
             connection.viewer = None
             stream.detach(viewer, trio.current_time())
             self._engine.registry.release(stream)
-        raise AssertionError("unreachable")
+        return reason
 
     async def _accepted(self) -> int:
         while True:

@@ -40,6 +40,7 @@ class RtmpConnection:
         self.wire = wire
         self.viewer: Viewer | None = None
         """While it is set, our bytes go between its units."""
+        self._ended = "the server ended the connection"
         self.machine = RtmpClient(
             config=ClientConfig(tc_url=address.tc_url, app=address.app),
             dice=os.urandom,
@@ -54,30 +55,32 @@ class RtmpConnection:
             OSError: the connection broke.
         """
         machine = self.machine
+        if machine.is_terminated:
+            raise RemoteRefusal(self._ended)
         self.send()
-        if self.viewer is None and not self.wire.is_clear:
-            await self.wire.flush()
         deadline = machine.next_timeout()
-        with trio.move_on_at(float("inf") if deadline is None else deadline) as scope:
+        data: bytes | None = None
+        with trio.move_on_at(float("inf") if deadline is None else deadline):
+            if self.viewer is None:
+                await self.wire.flush()
             data = await self.wire.receive_some()
-            if data:
-                machine.receive_data(data, trio.current_time())
-            else:
-                machine.receive_eof(trio.current_time())
-        if scope.cancelled_caught:
+        if data is None:
             machine.handle_timeout(trio.current_time())
+        elif data:
+            machine.receive_data(data, trio.current_time())
+        else:
+            machine.receive_eof(trio.current_time())
         events: list[ClientEvent] = []
         while (event := machine.next_event()) is not None:
             if isinstance(event, ConnectRejected | PublishRejected | PlayRejected):
                 raise RemoteRefusal(f"{event.code}: {event.description}")
             if isinstance(event, Terminated):
+                self._ended = event.reason or event.cause.value
                 if events and event.cause is not TerminationCause.VIOLATION:
                     return events  # the next call finds the machine ended
-                raise RemoteRefusal(event.reason or event.cause.value)
+                raise RemoteRefusal(self._ended)
             events.append(event)
         self.send()
-        if machine.is_terminated and not events:
-            raise RemoteRefusal("the server ended the connection")
         return events
 
     def send(self) -> None:
