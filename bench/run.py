@@ -1,0 +1,96 @@
+"""Measure penstock beside its peer: ``python bench/run.py [NAME ...] [--quick]``.
+
+Without names everything is measured, in about eight minutes, and written to
+docs/operate/benchmarks.md. A part, or a quick run, goes to bench/results/ instead: its
+figures are for whoever is changing something.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from clip import load_clip, make_clip
+from latency import api, many_viewers, stopped_viewer
+from measures import Bench, fan_out, memory, publishers
+from report import Result, machine, page
+from servers import Cores
+
+_ROOT = Path(__file__).resolve().parents[1]
+_PAGE = _ROOT / "docs" / "operate" / "benchmarks.md"
+_RESULTS = _ROOT / "bench" / "results" / "benchmarks.md"
+
+MEASURES: dict[str, Callable[[Bench], Result]] = {
+    "fanout": fan_out,
+    "publishers": publishers,
+    "memory": memory,
+    "stopped": stopped_viewer,
+    "many": many_viewers,
+    "api": api,
+}
+
+
+def main() -> int:
+    """Measure and write the page."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join(MEASURES)}"
+    )
+    parser.add_argument("--quick", action="store_true", help="short and rough")
+    parser.add_argument("--output", type=Path, help="where to write the page")
+    arguments = parser.parse_args()
+    unknown = set(arguments.names) - set(MEASURES)
+    if unknown:
+        parser.error(f"no such measurement: {', '.join(sorted(unknown))}")
+    whole = not arguments.names and not arguments.quick
+    output = arguments.output or (_PAGE if whole else _RESULTS)
+    names = arguments.names or list(MEASURES)
+    text = measure(names, quick=arguments.quick)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(text)
+    print(text)
+    return 0
+
+
+def measure(names: list[str], *, quick: bool) -> str:
+    """Run measurements by name and return the page."""
+    _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
+    cores = Cores.split()
+    load_before = " ".join(f"{load:.2f}" for load in os.getloadavg())
+    with tempfile.TemporaryDirectory(prefix="penstock-bench-") as temporary:
+        folder = Path(temporary)
+        clip_path = folder / "clip.flv"
+        make_clip(clip_path)
+        # This process only waits and asks; it must not do so on the server's core.
+        os.sched_setaffinity(0, cores.load)
+        bench = Bench(folder, cores, clip_path, load_clip(clip_path), quick)
+        results = []
+        for name in names:
+            start = time.monotonic()
+            try:
+                results.append(MEASURES[name](bench))
+            except Exception:
+                _show_logs(folder)
+                raise
+            took = time.monotonic() - start
+            print(f"{name}: {took:.0f} s", file=sys.stderr)
+        return page(machine(cores, bench.clip, load_before), results)
+
+
+def _show_logs(folder: Path) -> None:
+    for path in sorted(folder.glob("*.log")):
+        lines = path.read_text(errors="replace").splitlines()[-5:]
+        print(f"--- {path.name}", *lines, sep="\n", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
