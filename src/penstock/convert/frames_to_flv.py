@@ -256,9 +256,12 @@ class _BodyConverter:
                     )
                 )
         if track.metadata and (old is None or old.metadata != track.metadata):
+            # The frame type means nothing here, but FFmpeg 9 takes for a picture what
+            # is not marked as a command. Of several tracks a command would hide them.
+            frame_type = VideoFrameType.KEY if track.id else VideoFrameType.COMMAND
             bodies.append(
                 self._encode_video(
-                    track, VideoFrameType.KEY, VideoPacketType.METADATA, track.metadata
+                    track, frame_type, VideoPacketType.METADATA, track.metadata
                 )
             )
         layout = track.channel_layout

@@ -43,7 +43,8 @@ class Mp4Converter:
         self.ended = ""
         self._selection = TrackSelection(form)
         self._header = b""
-        self._track_ids: dict[tuple[TrackKind, int], int] = {}
+        self._begun: dict[tuple[TrackKind, int], Mp4Track] = {}
+        """What the header says of each track."""
         self._sequence = 0
         self._early: list[Frame] = []
         self._last: dict[tuple[TrackKind, int], tuple[int, int]] = {}
@@ -63,14 +64,11 @@ class Mp4Converter:
         if track.codec not in _CARRIED or not self._selection.carries(track):
             return []
         self._selection.announce(track)
-        if self._header and self._started_with(track):
-            self.ended = "the stream's tracks changed"
+        if self._header:
+            begun = self._begun.get((track.kind, track.id))
+            if begun is None or not _describe_alike(begun, track):
+                self.ended = "the stream's tracks changed"
         return []
-
-    def _started_with(self, track: Track) -> bool:
-        """Tell whether the file began with other tracks than there are now."""
-        name = (track.kind, track.id)
-        return name not in self._track_ids or self._make_header() != self._header
 
     def metadata(self, values: dict[str, object]) -> list[Unit]:
         """Take new metadata: it only tells which tracks to wait for."""
@@ -90,8 +88,6 @@ class Mp4Converter:
                 self._hold(frame)
                 return []
             self._header = self._make_header()
-        elif key and self._make_header() != self._header:
-            self.ended = "the stream's tracks changed"
         if self.ended:
             return []
         early, self._early = self._early, []
@@ -112,7 +108,7 @@ class Mp4Converter:
         self._sequence += 1
         data = encode_single_sample_fragment(
             self._sequence & 0xFFFFFFFF,
-            self._track_ids[name],
+            self._begun[name].track_id,
             frame.dts,
             self._duration(name, frame),
             frame.payload,
@@ -141,20 +137,29 @@ class Mp4Converter:
         return duration
 
     def _make_header(self) -> bytes:
-        tracks = []
         order = sorted(
             self._selection.tracks.values(),
             key=lambda track: (track.kind is not TrackKind.VIDEO, track.id),
         )
-        self._track_ids = {}
-        for number, track in enumerate(order, 1):
-            self._track_ids[track.kind, track.id] = number
-            tracks.append(_mp4_track(number, track))
+        tracks = [_mp4_track(number, track) for number, track in enumerate(order, 1)]
+        for track, entry in zip(order, tracks, strict=True):
+            self._begun[track.kind, track.id] = entry
         try:
             return encode_init_segment(tracks)
         except (ProtocolError, UsageError) as error:
             self.ended = f"MP4 cannot carry this stream: {error}"
             return b""
+
+
+def _describe_alike(begun: Mp4Track, track: Track) -> bool:
+    """Tell whether a file's header stays true for a track's new configuration."""
+    entry = _mp4_track(begun.track_id, track)
+    if entry == begun:
+        return True
+    try:
+        return encode_init_segment([entry]) == encode_init_segment([begun])
+    except (ProtocolError, UsageError):
+        return False
 
 
 def _mp4_track(number: int, track: Track) -> Mp4Track:
