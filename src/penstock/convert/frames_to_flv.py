@@ -116,7 +116,7 @@ class _BodyConverter:
         """Take new metadata and pass it on."""
         self._metadata = values
         self._selection.promise(values)
-        return [Unit(self._metadata_message(self._time_ms), self._time_ms / 1000)]
+        return [Unit(self._metadata_message(), self._time_ms / 1000)]
 
     def convert(self, frame: Frame) -> list[Unit]:
         """Return the one unit of a frame that this form carries."""
@@ -222,15 +222,17 @@ class _BodyConverter:
     def _prologue(self, time_ms: int) -> bytes:
         parts = []
         if self._metadata:
-            parts.append(self._metadata_message(time_ms))
+            parts.append(self._metadata_message())
         for track in self._selection.tracks.values():
             parts.extend(self._configuration(track, time_ms, None))
         return b"".join(parts)
 
-    def _metadata_message(self, time_ms: int) -> bytes:
+    def _metadata_message(self) -> bytes:
+        # At time 0 whenever it is sent: FFmpeg takes a later onMetaData for the first
+        # packet of a subtitle track.
         values = cast("dict[str, Encodable]", self._metadata)
         body = amf0.encode_values("onMetaData", values)
-        return self._wrapping.wrap(18, time_ms, body)
+        return self._wrapping.wrap(18, 0, body)
 
     def _configuration(
         self, track: Track, time_ms: int, old: Track | None
