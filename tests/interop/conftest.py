@@ -279,12 +279,14 @@ def same_frames_fixture() -> Callable[..., None]:
     return same_frames
 
 
-def all_same_frames(viewers: Mapping[str, Viewer], sent: Frames) -> None:
+def all_same_frames(
+    viewers: Mapping[str, Viewer], sent: Frames, tolerance_ms: float = 1.01
+) -> None:
     """Assert that every viewer gets exactly what was sent."""
     recordings = {name: viewer.frames() for name, viewer in viewers.items()}
     for name, frames in recordings.items():
         try:
-            same_frames(frames, sent)
+            same_frames(frames, sent, tolerance_ms)
         except AssertionError as failure:
             raise AssertionError(f"{name}: {failure}") from None
 

@@ -46,7 +46,8 @@ class Mp4Converter:
         self._begun: dict[tuple[TrackKind, int], Mp4Track] = {}
         """What the header says of each track."""
         self._sequence = 0
-        self._early: list[Frame] = []
+        self._held: list[tuple[Frame, bool]] = []
+        self._has_key = False
         self._last: dict[tuple[TrackKind, int], tuple[int, int]] = {}
 
     @property
@@ -56,7 +57,8 @@ class Mp4Converter:
 
     def begin(self) -> None:
         """Start over for a new publication; the file goes on if its tracks do."""
-        self._early.clear()
+        self._held.clear()
+        self._has_key = False
         self._selection.begin()
 
     def announce(self, track: Track) -> list[Unit]:
@@ -76,7 +78,11 @@ class Mp4Converter:
         return []
 
     def convert(self, frame: Frame) -> list[Unit]:
-        """Return the fragment of one frame, none before the first key frame."""
+        """Return the fragments of a frame and of those that waited for it.
+
+        A file begins with a key frame, the sounds before it, and all tracks: what has
+        come is held until those are known that the publisher promised.
+        """
         track = frame.track
         name = (track.kind, track.id)
         if track.codec not in _CARRIED or name not in self._selection.tracks:
@@ -84,23 +90,34 @@ class Mp4Converter:
         time = frame.dts / track.clock_rate
         key = self._selection.may_start(frame, time)
         if not self._header:
-            if not key:
-                self._hold(frame)
+            self._hold(frame, key=key)
+            if not self._may_begin(time):
                 return []
             self._header = self._make_header()
         if self.ended:
             return []
-        early, self._early = self._early, []
-        return [self._fragment(held, key=False) for held in early] + [
-            self._fragment(frame, key=key)
-        ]
+        if not self._held:
+            return [self._fragment(frame, key=key)]
+        held, self._held = self._held, []
+        return [self._fragment(frame, key=key) for frame, key in held]
 
-    def _hold(self, frame: Frame) -> None:
-        """Keep the sounds before the first picture, unless a picture was lost."""
-        if frame.track.is_video:
-            self._early.clear()
-        elif len(self._early) < _MAX_EARLY:
-            self._early.append(frame)
+    def _hold(self, frame: Frame, *, key: bool) -> None:
+        """Keep a frame that came before all tracks are known."""
+        if key:
+            self._has_key = True
+        elif not self._has_key:
+            # Pictures that nobody can decode, and sounds beside them, are left out.
+            if frame.track.is_video:
+                self._held.clear()
+                return
+            if len(self._held) >= _MAX_EARLY:
+                return
+        self._held.append((frame, key))
+
+    def _may_begin(self, time: float) -> bool:
+        if not self._has_key:
+            return False
+        return self._selection.is_settled(time) or len(self._held) > 2 * _MAX_EARLY
 
     def _fragment(self, frame: Frame, *, key: bool) -> Unit:
         track = frame.track

@@ -71,25 +71,19 @@ class TrackSelection:
         )
 
     def may_start(self, frame: Frame, time: float) -> bool:
-        """Tell whether a viewer may start at ``frame``.
+        """Tell whether decoding may start at ``frame``.
 
         With video that is the main track's random access points; without, once a
-        second. A track that was promised, or may still come, is waited for.
+        second, and only when no video was promised or it has not come for a while.
 
         Args:
             frame: The frame at hand, of a track that the form carries.
             time: Its decoding time in seconds.
         """
-        if self._first_time is None:
-            self._first_time = time
-        waited = time - self._first_time >= _PATIENCE_S
         track = frame.track
-        video_known = (TrackKind.VIDEO, 0) in self.tracks
-        audio_known = (TrackKind.AUDIO, 0) in self.tracks
-        if self._form.video and video_known:
-            if not (track.is_video and track.id == 0 and frame.random_access):
-                return False
-            return audio_known or not self.has_audio or waited
+        waited = self._has_waited(time)
+        if self._form.video and (TrackKind.VIDEO, 0) in self.tracks:
+            return track.is_video and track.id == 0 and frame.random_access
         if not track.is_audio or track.id:
             return False
         if self._form.video and self._promised_video is not False and not waited:
@@ -98,3 +92,18 @@ class TrackSelection:
             return False
         self._last_key = time
         return True
+
+    def is_settled(self, time: float) -> bool:
+        """Tell whether all tracks are known that were promised, or are overdue.
+
+        Args:
+            time: Decoding time of the frame at hand, in seconds.
+        """
+        audio_known = (TrackKind.AUDIO, 0) in self.tracks or not self.has_audio
+        video_known = (TrackKind.VIDEO, 0) in self.tracks or not self.has_video
+        return (audio_known and video_known) or self._has_waited(time)
+
+    def _has_waited(self, time: float) -> bool:
+        if self._first_time is None:
+            self._first_time = time
+        return time - self._first_time >= _PATIENCE_S
