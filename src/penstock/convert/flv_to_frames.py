@@ -40,6 +40,7 @@ __all__ = ["FlvToFrames"]
 _VIDEO_RATE: Final = 90_000
 _UNKNOWN_AUDIO_RATE: Final = 1_000
 _MAX_TRACKS: Final = 32
+_CODED: Final = (VideoPacketType.CODED_FRAMES, VideoPacketType.CODED_FRAMES_X)
 _NEEDS_CONFIGURATION: Final = frozenset(
     (Codec.H264, Codec.H265, Codec.AAC, Codec.OPUS, Codec.FLAC)
 )
@@ -106,7 +107,10 @@ class FlvToFrames:
         body = decode_video_body(message.payload)
         if not body.packets:
             return []
-        time_ms = self._timeline.map(message.timestamp, now)
+        time_ms = 0
+        if body.packets[0].packet_type in _CODED:
+            # Headers are sent at any time: FFmpeg's stand at 0, wherever frames begin.
+            time_ms = self._timeline.map(message.timestamp, now)
         frames = []
         for packet in body.packets:
             frame = self._video_packet(body, packet, time_ms, now)
@@ -128,7 +132,7 @@ class FlvToFrames:
             if state is not None and state.track.metadata != packet.payload:
                 self._renew(state, metadata=packet.payload)
             return None
-        if kind not in (VideoPacketType.CODED_FRAMES, VideoPacketType.CODED_FRAMES_X):
+        if kind not in _CODED:
             return None
         if state is None:
             if video_codec(packet.codec) in _NEEDS_CONFIGURATION:
@@ -202,7 +206,9 @@ class FlvToFrames:
         body = decode_audio_body(message.payload)
         if not body.packets:
             return []
-        time_ms = self._timeline.map(message.timestamp, now)
+        time_ms = 0
+        if body.packets[0].packet_type is AudioPacketType.CODED_FRAMES:
+            time_ms = self._timeline.map(message.timestamp, now)
         frames = []
         for packet in body.packets:
             frame = self._audio_packet(body, packet, time_ms, now)

@@ -18,6 +18,8 @@ _JUMP_FORWARD_MS = 10_000
 _JUMP_BACK_MS = 3_000
 _GAP_MS = 20
 """Put between what a jump or a new publisher separates."""
+_INTERLEAVE_S = 2.0
+"""So long after a jump another track may still be where the clock was before."""
 _KEEP_START_BELOW_MS = 60_000
 """A publication that starts below keeps its own zero."""
 _AUDIO_TOLERANCE_S = 0.06
@@ -38,6 +40,7 @@ class MillisecondTimeline:
         self._origin_ms = origin_ms
         self._offset_ms: int | None = None
         self._old_offset_ms: int | None = None
+        self._jumped_at = 0.0
         self._unwrapped = 0
         self._last_arrival = 0.0
 
@@ -52,10 +55,10 @@ class MillisecondTimeline:
         if self._offset_ms is None:
             self._start(timestamp_ms, now)
             return self.last_ms
-        unwrapped = unwrap(timestamp_ms, self._unwrapped, 32)
+        unwrapped = self._unwrap(timestamp_ms)
         waited_ms = (now - self._last_arrival) * 1000
         self._last_arrival = now
-        stream_ms = self._settle(unwrapped, waited_ms)
+        stream_ms = self._settle(unwrapped, waited_ms, now)
         self._unwrapped = unwrapped
         self.last_ms = max(self.last_ms, stream_ms)
         return max(stream_ms, 0)
@@ -71,18 +74,28 @@ class MillisecondTimeline:
             self._offset_ms = -timestamp_ms
         self.last_ms = timestamp_ms + self._offset_ms
 
-    def _settle(self, unwrapped: int, waited_ms: float) -> int:
+    def _unwrap(self, timestamp_ms: int) -> int:
+        unwrapped = unwrap(timestamp_ms, self._unwrapped, 32)
+        if abs(unwrapped - self._unwrapped) > _JUMP_FORWARD_MS:
+            # FFmpeg leaves the highest bit out: its clock wraps after 24.8 days.
+            short = unwrap(timestamp_ms & 0x7FFFFFFF, self._unwrapped, 31)
+            if abs(short - self._unwrapped) <= _JUMP_BACK_MS:
+                return short
+        return unwrapped
+
+    def _settle(self, unwrapped: int, waited_ms: float, now: float) -> int:
         """Apply the offset that makes sense: today's, the old one, or a new one."""
         assert self._offset_ms is not None
         stream_ms = unwrapped + self._offset_ms
         if not self._is_jump(stream_ms - self.last_ms, waited_ms):
             return stream_ms
-        if self._old_offset_ms is not None:
+        if self._old_offset_ms is not None and now - self._jumped_at < _INTERLEAVE_S:
             # The other track has not jumped yet: its messages arrive interleaved.
             old_ms = unwrapped + self._old_offset_ms
             if not self._is_jump(old_ms - self.last_ms, waited_ms):
                 return old_ms
         self.jumps += 1
+        self._jumped_at = now
         self._old_offset_ms = self._offset_ms
         self._offset_ms = self.last_ms + _GAP_MS - unwrapped
         return self.last_ms + _GAP_MS
