@@ -27,7 +27,9 @@ import websockets.sync.client
 DEADLINE_S = 20.0
 """How long anything that must happen may take on a busy machine."""
 CLIP_S = 3
-VIDEO_INPUT = f"-f lavfi -i testsrc2=s=320x180:r=25:d={CLIP_S}"
+CLIP_RATE = 25
+"""Pictures a second, and pictures from one key frame to the next."""
+VIDEO_INPUT = f"-f lavfi -i testsrc2=s=320x180:r={CLIP_RATE}:d={CLIP_S}"
 AUDIO_INPUT = f"-f lavfi -i sine=440:r=48000:d={CLIP_S}"
 SECOND_INPUTS = (
     f"-f lavfi -i testsrc=s=160x90:r=25:d={CLIP_S} "
@@ -295,6 +297,26 @@ def all_same_frames(
 def all_same_frames_fixture() -> Callable[..., None]:
     """Wait for viewers, by name, and compare what each got with what was sent."""
     return all_same_frames
+
+
+def same_suffix(came: Frames, sent: Frames) -> None:
+    """Assert that a viewer came late, to a key frame, and missed nothing from there."""
+    assert sorted(came) == sorted(sent)
+    rest = {name: sent[name][-len(packets) :] for name, packets in came.items()}
+    missed = len(sent["video0"]) - len(came["video0"])
+    assert missed % CLIP_RATE == 0, f"starts with picture {missed}"
+    assert missed < len(sent["video0"]) / 2
+    for name, packets in sent.items():
+        late = rest[name][0].dts - rest["video0"][0].dts
+        assert late < 100, f"{name} starts {late:g} ms after the pictures"
+        assert len(packets) >= len(came[name])
+    same_frames(came, rest)
+
+
+@pytest.fixture(scope="session", name="same_suffix")
+def same_suffix_fixture() -> Callable[[Frames, Frames], None]:
+    """Compare what a late viewer got with what was sent."""
+    return same_suffix
 
 
 @attrs.define
