@@ -1,7 +1,7 @@
 """Hosts one ASGI application on connections that are accepted elsewhere.
 
 Hypercorn's own server binds sockets itself and accepts by itself; here one accept loop
-looks at each connection first. Its `TCPServer` for a single connection is all we use.
+looks at each connection first.
 """
 
 from __future__ import annotations
@@ -12,16 +12,15 @@ import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
 from hypercorn.trio.lifespan import Lifespan
-from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import ConnectionState
 
-from .http_stream import HttpStream
+from .http_connection import HttpConnection
 from .wire import Wire
 
 __all__ = ["HttpHost"]
 
 _KEEP_ALIVE_S = 60.0
+_DRAIN_S = 1.0
 
 
 class HttpHost:
@@ -36,15 +35,19 @@ class HttpHost:
         config.accesslog = None
         config.errorlog = None
         config.include_server_header = False
-        config.alpn_protocols = ["http/1.1"]
         config.keep_alive_timeout = _KEEP_ALIVE_S
-        config.graceful_timeout = 1.0
-        config.shutdown_timeout = 1.0
+        config.shutdown_timeout = _DRAIN_S
         self._config = config
         self._app = ASGIWrapper(app)
         self._context = WorkerContext(None)
         self._stopping = trio.Event()
         self._state: dict[str, Any] = {}
+        self._connections: set[HttpConnection] = set()
+
+    @property
+    def connections(self) -> int:
+        """Connections that are being served."""
+        return len(self._connections)
 
     async def run(
         self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -56,26 +59,24 @@ class HttpHost:
             await lifespan.wait_for_startup()
             task_status.started()
             await self._stopping.wait()
-            with trio.move_on_after(1):
+            with trio.move_on_after(_DRAIN_S):
                 await lifespan.wait_for_shutdown()
             nursery.cancel_scope.cancel()
 
     async def stop(self) -> None:
         """Let idle connections end, and busy ones after their answer."""
         await self._context.terminated.set()
+        for connection in self._connections:
+            connection.stop(_DRAIN_S)
         self._stopping.set()
 
     async def serve(self, wire: Wire, prefix: bytes = b"") -> None:
         """Serve HTTP on one connection until it ends; closes it."""
-        stream = HttpStream(wire, prefix)
-        server = TCPServer(
-            self._app,
-            self._config,
-            self._context,
-            ConnectionState(self._state.copy()),
-            stream,  # type: ignore[arg-type] # duck-typed on purpose
+        connection = HttpConnection(
+            self._app, self._config, self._context, self._state.copy(), wire, prefix
         )
+        self._connections.add(connection)
         try:
-            await server.run()
+            await connection.run()
         finally:
-            wire.close()
+            self._connections.discard(connection)

@@ -93,7 +93,11 @@ def is_same_origin(headers: Mapping[str, str]) -> bool:
     origin = headers.get("origin")
     if origin is None:
         return True
-    return urlsplit(origin).netloc.lower() == headers.get("host", "").lower() != ""
+    try:
+        place = urlsplit(origin).netloc
+    except ValueError:
+        return False
+    return place.lower() == headers.get("host", "").lower() != ""
 
 
 def password_matches(given: str, expected: str) -> bool:
