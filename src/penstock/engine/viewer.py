@@ -76,6 +76,7 @@ class Viewer:
         self._pending_config: bytes | None = None
         self._head_from = 0
         self._joined_at = 0
+        self._skips = False
         self._control_bytes = 0
 
     # -- figures -------------------------------------------------------------
@@ -120,6 +121,9 @@ class Viewer:
             now: The loop's time.
         """
         assert self.outlet is not None
+        if self._skips and self.outlet is not None:
+            self._count_dropped(self.outlet, index - self.cursor)
+        self._skips = False
         self.cursor = index
         self._start_time = start_time
         self._start_key = key
@@ -154,6 +158,7 @@ class Viewer:
     def release(self) -> None:
         """The outlet lets go; residue is still finished."""
         self._leave_head()
+        self._skips = False
         self.state = ViewerState.DETACHED
         self._wake.set()
 
@@ -277,17 +282,20 @@ class Viewer:
     def _skip(self, outlet: Outlet) -> bool:
         """Jump to the newest key unit; False if there is none and we must wait."""
         if outlet.key is None:
-            skipped = outlet.end - self.cursor
+            self._count_dropped(outlet, outlet.end - self.cursor)
+            self._skips = True
             outlet.wait_for_key(self, trio.current_time())
         else:
-            skipped = outlet.key - self.cursor
+            self._count_dropped(outlet, outlet.key - self.cursor)
             self.cursor = outlet.key
             key = outlet.unit(outlet.key)
             self._start_time = key.time
             self._pending_config = key.config
-        self.dropped += skipped
-        outlet.dropped += skipped
         return self.state is ViewerState.BEHIND
+
+    def _count_dropped(self, outlet: Outlet, units: int) -> None:
+        self.dropped += units
+        outlet.dropped += units
 
     def _next_batch(self, outlet: Outlet) -> bytes:
         parts: list[bytes] = []
