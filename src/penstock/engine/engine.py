@@ -13,6 +13,7 @@ from penstock.settings import Settings
 
 from .gate import Gate
 from .rates import ShortRate
+from .read_tick import ReadTick
 from .registry import Registry
 from .session import Role
 from .stream import StreamPolicy
@@ -50,6 +51,8 @@ class Engine:
     """How long an ended session may take to say goodbye."""
     is_stopping: bool = False
     _lobby: set[trio.CancelScope] = attrs.field(factory=set)
+    read_tick: ReadTick = attrs.field(factory=ReadTick)
+    """Shared by all publishers that send in small pieces."""
     _send_rate: ShortRate = attrs.field(factory=ShortRate)
     _address_rates: dict[str, ShortRate] = attrs.field(factory=dict)
     _over_since: dict[str, float] = attrs.field(factory=dict)

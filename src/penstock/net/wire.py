@@ -152,6 +152,15 @@ class Wire:
             self.bytes_received += len(data)
             return data
 
+    def receive_nowait(self) -> bytes | None:
+        """Return what has arrived, None if nothing has; empty at the peer's end."""
+        try:
+            data = self.sock.recv(_READ_SIZE)
+        except BlockingIOError:
+            return None
+        self.bytes_received += len(data)
+        return data
+
     # -- ending --------------------------------------------------------------
 
     async def finish(self, timeout_s: float = 2.0) -> None:

@@ -33,7 +33,7 @@ from penstock import log
 from penstock.control import HookAction
 from penstock.convert.flv_to_frames import FlvToFrames
 from penstock.engine.engine import Engine
-from penstock.engine.registry import Refusal
+from penstock.engine.registry import Refusal, check_key
 from penstock.engine.session import Role, Session, StreamKey
 from penstock.engine.stream import Publication
 from penstock.engine.unit import Form
@@ -45,9 +45,8 @@ from .barrier import SessionEnd, new_session, run_session
 __all__ = ["serve_rtmp"]
 
 _BUSY_READ_S = 0.004
-_READ_TICK_S = 0.010
-"""Reads that follow each other faster than 4 ms wait for the next 10 ms: FFmpeg sends
-128-octet chunks one write each, and a wake-up for each costs ten times the parsing."""
+_SMALL_READ = 32_768
+"""Smaller reads that follow each other faster than 4 ms wait for `ReadTick`."""
 _MULTITRACK = 0x02
 _NANOSECONDS = 0x08
 """E-RTMP capsEx flags of a client that takes such packets."""
@@ -122,16 +121,16 @@ class _RtmpSession:
     async def _read_forever(self, start: Callable[..., None]) -> str:
         machine, wire = self._machine, self._wire
         last_read = 0.0
+        gathered = False
         while True:
-            deadline = machine.next_timeout()
-            if self._publication is not None:
-                idle = self._last_media + self._engine.settings.stream.publish_idle_s
-                deadline = idle if deadline is None else min(deadline, idle)
-            data: bytes | None = None
-            # Only reading may be cut short: a request half handled would never be
-            # answered.
-            with trio.move_on_at(float("inf") if deadline is None else deadline):
-                data = await wire.receive_some()
+            # What gathered is there already: no scope, no wake-up.
+            data = wire.receive_nowait() if gathered else None
+            gathered = False
+            if data is None:
+                # Only reading may be cut short: a request half handled would never
+                # be answered.
+                with trio.move_on_at(self._deadline()):
+                    data = await wire.receive_some()
             now = trio.current_time()
             if data is None:
                 reason = await self._handle_deadline(start)
@@ -143,11 +142,19 @@ class _RtmpSession:
                 reason = await self._handle_events(start)
             if reason is not None:
                 return reason
-            if data is not None and self._publication is not None:
-                # Let small writes gather; see _READ_TICK_S.
-                if now - last_read < _BUSY_READ_S and len(data) < 32_768:
-                    await trio.sleep(_READ_TICK_S)
+            if data and self._publication is not None:
+                if now - last_read < _BUSY_READ_S and len(data) < _SMALL_READ:
+                    await self._engine.read_tick.wait()
+                    gathered = True
                 last_read = trio.current_time()
+
+    def _deadline(self) -> float:
+        """Return when the machine or the wait for media is over."""
+        deadline = self._machine.next_timeout()
+        if self._publication is not None:
+            idle = self._last_media + self._engine.settings.stream.publish_idle_s
+            return idle if deadline is None else min(deadline, idle)
+        return float("inf") if deadline is None else deadline
 
     async def _handle_deadline(self, start: Callable[..., None]) -> str | None:
         now = trio.current_time()
@@ -238,9 +245,9 @@ class _RtmpSession:
         session.page_url = event.page_url
         session.swf_url = event.swf_url
         session.user_agent = event.flash_version
-        self._name(resolve_name="")
-        self._connected = True
         try:
+            self._name(resolve_name="")
+            self._connected = True
             await self._engine.gate.connect(session)
         except Refusal as refusal:
             self._refuse(event.request_id, refusal)
@@ -248,13 +255,18 @@ class _RtmpSession:
         self._machine.accept(event.request_id, now=trio.current_time())
 
     def _name(self, *, resolve_name: str) -> StreamKey:
-        """Work out which stream the client means and note it in the session."""
+        """Work out which stream the client means and note it in the session.
+
+        Raises:
+            Refusal: no stream may have that name.
+        """
         session = self._session
         resolved = resolve(session.tc_url, self._app, resolve_name)
         vhost = resolved.vhost or ""
         key = StreamKey(
             self._engine.vhost_name(vhost), resolved.app or "", resolved.name
         )
+        check_key(key)
         query = resolve_name.partition("?")[2] or self._app.partition("?")[2]
         session.key = key
         session.parameters = query
@@ -275,10 +287,10 @@ class _RtmpSession:
 
     async def _publish(self, event: PublishRequested) -> None:
         session, engine = self._session, self._engine
-        key = self._name(resolve_name=event.name)
         try:
             if self._publication is not None or self._viewer is not None:
                 raise Refusal("one stream a connection", "busy")
+            key = self._name(resolve_name=event.name)
             if not key.name:
                 raise Refusal("the stream has no name", "absent")
             publication = await engine.registry.claim(session, key)
@@ -341,10 +353,10 @@ class _RtmpSession:
 
     async def _play(self, event: PlayRequested, start: Callable[..., None]) -> None:
         session, engine = self._session, self._engine
-        key = self._name(resolve_name=event.name)
         try:
             if self._publication is not None or self._viewer is not None:
                 raise Refusal("one stream a connection", "busy")
+            key = self._name(resolve_name=event.name)
             if not key.name:
                 raise Refusal("the stream has no name", "absent")
             if event.stream_id != SHARED_STREAM_ID:
