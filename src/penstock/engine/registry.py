@@ -15,7 +15,10 @@ from .session import Role, Session, StreamKey
 from .stream import Publication, Stream, StreamPolicy
 from .unit import Converter, Form
 
-__all__ = ["Refusal", "Registry", "VhostTotals"]
+__all__ = ["MAX_NAME", "Refusal", "Registry", "VhostTotals", "check_key"]
+
+MAX_NAME = 256
+"""Octets of UTF-8 that an app's or a stream's name may have."""
 
 _TAKEOVER_S = 5.0
 """A replaced publisher must have let go by then."""
@@ -34,6 +37,26 @@ class Refusal(Exception):
         super().__init__(reason)
         self.reason = reason
         self.kind = kind
+
+
+def check_key(key: StreamKey) -> None:
+    """Judge a client's words for a stream before they are kept or shown anywhere.
+
+    Names are compared as they are: two that differ by Unicode normalisation alone
+    are two streams.
+
+    Raises:
+        Refusal: a name is too long, has a character that nobody can see, is not
+            UTF-8, or climbs as a path would.
+    """
+    for what, text in (("app", key.app), ("stream", key.name)):
+        if len(text.encode("utf-8", "replace")) > MAX_NAME:
+            raise Refusal(f"the {what}'s name is over {MAX_NAME} octets", "request")
+        # U+FFFD stands where a decoder found no UTF-8.
+        if not text.isprintable() or "\ufffd" in text:
+            raise Refusal(f"the {what}'s name has an unprintable character", "request")
+        if not {".", ".."}.isdisjoint(text.split("/")):
+            raise Refusal(f"the {what}'s name is a relative path", "request")
 
 
 @attrs.define(eq=False)
@@ -89,10 +112,11 @@ class Registry:
         """Return the stream of that key, making the entry if there is none.
 
         Raises:
-            Refusal: there are too many entries.
+            Refusal: there are too many entries, or the key is none that may be.
         """
         stream = self.streams.get(key)
         if stream is None:
+            check_key(key)
             if self.max_streams and len(self.streams) >= self.max_streams:
                 raise Refusal("too many streams", "limit")
             stream = Stream(

@@ -19,6 +19,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Role", "Session", "StreamKey"]
 
+_MAX_TEXT = 1_024
+_MAX_ADDRESS = 8_192
+"""Characters that are kept of what a client says about itself; tokens may be long."""
+
+
+def _text(text: str) -> str:
+    return text[:_MAX_TEXT]
+
+
+def _address(text: str) -> str:
+    return text[:_MAX_ADDRESS]
+
 
 class Role(enum.Enum):
     """What a session does."""
@@ -58,12 +70,12 @@ class Session:
     key: StreamKey | None = None
     stream: Stream | None = None
     viewer: Viewer | None = None
-    tc_url: str = ""
-    page_url: str = ""
-    swf_url: str = ""
-    user_agent: str = ""
+    tc_url: str = attrs.field(default="", converter=_address)
+    page_url: str = attrs.field(default="", converter=_text)
+    swf_url: str = attrs.field(default="", converter=_text)
+    user_agent: str = attrs.field(default="", converter=_text)
     extension: str = ""
-    parameters: str = ""
+    parameters: str = attrs.field(default="", converter=_address)
     """The client's query without "?", as it came."""
     relay_id: str | None = None
     id: str = attrs.field(factory=lambda: uuid.uuid4().hex)

@@ -18,8 +18,8 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 from penstock import log
 from penstock.control import HookAction
 from penstock.engine.engine import Engine
-from penstock.engine.registry import Refusal
-from penstock.engine.session import Role, Session
+from penstock.engine.registry import Refusal, check_key
+from penstock.engine.session import Role, Session, StreamKey
 from penstock.engine.stream import Stream
 from penstock.engine.unit import Form
 from penstock.engine.viewer import Viewer
@@ -69,11 +69,22 @@ async def serve_live(
         )
         await wire.finish(engine.farewell_s)
         return
+    key = path.key(head.header("host").partition(":")[0], engine.settings)
+    try:
+        check_key(key)
+    except Refusal as refusal:
+        engine.registry.refuse(refusal)
+        log.debug("request refused", client=wire.peer[0], reason=refusal.reason)
+        wire.offer(
+            plain_answer(_STATUS[refusal.kind], refusal.reason, _cors(engine, head))
+        )
+        await wire.finish(engine.farewell_s)
+        return
     websocket = head.wants_websocket
     transport = "ws" if websocket else "http"
     address = client_address(head, wire.peer[0], engine.settings.http.trusted_proxies)
     session = new_session(f"{transport}-{_PROTOCOLS[path.extension]}", wire, address)
-    viewing = _LiveSession(engine, wire, session, head, path)
+    viewing = _LiveSession(engine, wire, session, head, path, key)
     try:
         await run_session(engine, session, viewing.run)
     finally:
@@ -90,6 +101,7 @@ class _LiveSession:
         session: Session,
         head: RequestHead,
         path: LivePath,
+        key: StreamKey,
     ) -> None:
         self._engine = engine
         self._wire = wire
@@ -98,8 +110,7 @@ class _LiveSession:
         self._path = path
         self._websocket: wsproto.WSConnection | None = None
         self._viewer: Viewer | None = None
-        host = head.header("host").partition(":")[0]
-        session.key = self._key = path.key(host, engine.settings)
+        session.key = self._key = key
         session.extension = path.extension
         session.parameters = path.query
         session.page_url = head.header("referer")

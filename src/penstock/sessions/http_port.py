@@ -66,14 +66,15 @@ async def _serve(
             await secure.handshake()
         try:
             head = await read_head(wire, prefix)
+            path = None if head is None else LivePath.of(head.target)
         except ValueError as error:
+            log.debug("http request refused", client=wire.peer[0], reason=str(error))
             wire.offer(plain_answer("400 Bad Request", str(error), []))
             await wire.finish(timeout_s=0.5)
             return
     if scope.cancelled_caught or head is None:
         wire.close()
         return
-    path = LivePath.of(head.target)
     if path is not None:
         await serve_live(engine, wire, head, path)
     else:

@@ -56,7 +56,11 @@ class LivePath:
 
     @classmethod
     def of(cls, target: str) -> LivePath | None:
-        """Return what a request target names, None if it is no live path."""
+        """Return what a request target names, None if it is no live path.
+
+        Raises:
+            ValueError: the target is no URL.
+        """
         parts = urlsplit(target)
         path = unquote(parts.path)
         for extension in _EXTENSIONS:
