@@ -68,6 +68,7 @@ async def _serve(
             head = await read_head(wire, prefix)
             path = None if head is None else LivePath.of(head.target)
         except ValueError as error:
+            engine.registry.refuse(Refusal(str(error), "request"))
             log.debug("http request refused", client=wire.peer[0], reason=str(error))
             wire.offer(plain_answer("400 Bad Request", str(error), []))
             await wire.finish(timeout_s=0.5)
