@@ -738,7 +738,13 @@ class Actors:
         return WebSocketViewer(url, self._file(".flv"))
 
     def publish(
-        self, clip: str, url: str, *options: str, rate: float = 1, program: str = ""
+        self,
+        clip: str,
+        url: str,
+        *options: str,
+        rate: float = 1,
+        loops: int = 0,
+        program: str = "",
     ) -> Program:
         """Publish a clip with FFmpeg, ``rate`` times as fast as it plays.
 
@@ -749,6 +755,7 @@ class Actors:
             program or imageio_ffmpeg.get_ffmpeg_exe(),
             *["-v", "warning", "-nostdin"],
             *pace,
+            *["-stream_loop", str(loops)],
             "-i",
             self.clips.path(clip),
             *["-map", "0", "-c", "copy"],
