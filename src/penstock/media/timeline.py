@@ -55,7 +55,7 @@ class MillisecondTimeline:
         if self._offset_ms is None:
             self._start(timestamp_ms, now)
             return self.last_ms
-        unwrapped = self._unwrap(timestamp_ms)
+        unwrapped = self._nearest(timestamp_ms)
         waited_ms = (now - self._last_arrival) * 1000
         self._last_arrival = now
         stream_ms = self._settle(unwrapped, waited_ms, now)
@@ -74,7 +74,7 @@ class MillisecondTimeline:
             self._offset_ms = -timestamp_ms
         self.last_ms = timestamp_ms + self._offset_ms
 
-    def _unwrap(self, timestamp_ms: int) -> int:
+    def _nearest(self, timestamp_ms: int) -> int:
         unwrapped = unwrap(timestamp_ms, self._unwrapped, 32)
         if abs(unwrapped - self._unwrapped) > _JUMP_FORWARD_MS:
             # FFmpeg leaves the highest bit out: its clock wraps after 24.8 days.
