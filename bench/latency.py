@@ -101,6 +101,7 @@ class Loop:
     passes: list[float]
     steps: list[tuple[float, str]]
     """The longest first."""
+    collections: list[float]
 
     @classmethod
     def read(cls, path: Path, start: float, end: float) -> Loop:
@@ -111,6 +112,7 @@ class Loop:
             sorted(late for at, late in seen["lag"] if start <= at <= end),
             sorted(took for at, took in seen["pass"] if start <= at <= end),
             sorted(steps, reverse=True),
+            sorted(took for at, took, _ in seen["gc"] if start <= at <= end),
         )
 
     def lag_at(self, share: float) -> float:
@@ -127,6 +129,8 @@ class Loop:
         for held, name in self.steps:
             longest.setdefault(name.rpartition(".")[2], held)
         shown = [f"`{name}` {_ms(held)}" for name, held in list(longest.items())[:4]]
+        if self.collections:
+            shown.append(f"of these, garbage collection {_ms(self.collections[-1])}")
         return ", ".join(shown) or "none over 0.5 ms"
 
 

@@ -1,13 +1,15 @@
 """penstock with a stopwatch in its event loop: ``python probed.py OUT serve ...``.
 
-At the end OUT gets three lists as JSON, every entry (when, seconds) on the monotonic
+At the end OUT gets four lists as JSON, every entry (when, seconds) on the monotonic
 clock: ``lag``, how late a task is that wakes every 10 ms; ``pass``, how long a pass of
 the loop took from one look at the sockets to the next; ``step``, how long one task held
-the loop in one go, with the task's name.
+the loop in one go, with the task's name; ``gc``, how long a garbage collection took
+(inside a step), with its generation.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import time
@@ -30,11 +32,22 @@ class Stopwatch(trio.abc.Instrument):
         self.lag: list[tuple[float, float]] = []
         self.passes: list[tuple[float, float]] = []
         self.steps: list[tuple[float, float, str]] = []
+        self.collections: list[tuple[float, float, int]] = []
         self._pass_began = 0.0
+        self._collection_began = 0.0
         self._step_began = 0.0
 
     def before_run(self) -> None:
         trio.lowlevel.spawn_system_task(self._probe)
+        gc.callbacks.append(self._on_collection)
+
+    def _on_collection(self, phase: str, info: dict[str, int]) -> None:
+        now = time.monotonic()
+        if phase == "start":
+            self._collection_began = now
+        elif now - self._collection_began >= _WORTH_KEEPING_S:
+            took = now - self._collection_began
+            self.collections.append((now, took, info["generation"]))
 
     async def _probe(self) -> None:
         while True:
@@ -73,6 +86,7 @@ def run() -> int:
             "lag": stopwatch.lag,
             "pass": stopwatch.passes,
             "step": stopwatch.steps,
+            "gc": stopwatch.collections,
         }
         out.write_text(json.dumps(seen))
 
