@@ -86,6 +86,7 @@ class ChunkReader:
         "_chunk_size",
         "_current",
         "_declared",
+        "_empty",
         "_header",
         "_limits",
         "_streams",
@@ -102,6 +103,7 @@ class ChunkReader:
         self._current: _ChunkStream | None = None  # whose chunk is begun
         self._chunk_left = 0
         self._declared = 0
+        self._empty = 0  # messages without payload since the last with some
         self._window = _FIRST_WINDOW
         self.discarded = 0
         """Begun messages that were aborted or overwritten."""
@@ -281,6 +283,10 @@ class ChunkReader:
                 code="limit",
                 source="RTMP 1.0 §6.1.1",
             )
+        if length:
+            self._empty = 0
+        else:
+            self._count_empty()
         self._declared += length
         if self._declared > limits.partial_bytes:
             raise ProtocolError(
@@ -291,6 +297,15 @@ class ChunkReader:
         stream.declared = stream.left = length
         self._current = stream
         self._chunk_left = min(self._chunk_size, length)
+
+    def _count_empty(self) -> None:
+        self._empty += 1
+        if self._empty > self._limits.empty_messages:
+            raise ProtocolError(
+                f"more than {self._limits.empty_messages} empty messages in a row",
+                code="limit",
+                source="RTMP 1.0 §5.3.1.2.4",
+            )
 
     def _read_payload(self, stream: _ChunkStream, data: bytes, position: int) -> int:
         """Consume what ``data`` has of the begun chunk and of the run behind it."""

@@ -25,6 +25,8 @@ class Limits:
     """Octets that one command or data message may declare."""
     partial_bytes: int = 16 * 1024 * 1024
     """Octets that all begun, unfinished messages may declare together."""
+    empty_messages: int = 1_000
+    """Messages without any payload in a row: each is one octet for the peer."""
     aggregate_messages: int = 1_024
     """Messages inside one aggregate message."""
     amf: AmfLimits = attrs.field(

@@ -22,6 +22,8 @@ MAX_RESIDUE = 64 << 20
 """Octets kept for one peer before it is given up: one huge unit and some control."""
 
 _READ_SIZE = 1 << 16
+_LAST_READ = 1 << 20
+"""Octets of a peer that `Wire.finish` reads and forgets; then it has had its time."""
 
 
 class WireOverflow(OSError):
@@ -173,8 +175,10 @@ class Wire:
                 self.sock.shutdown(socket.SHUT_WR)
                 # Close only after the peer saw our last bytes: closing with unread
                 # input makes the kernel send RST, which can destroy them.
+                last = self.bytes_received + _LAST_READ
                 while await Wire.receive_some(self):
-                    pass
+                    if self.bytes_received > last:
+                        break
         except (OSError, trio.ClosedResourceError, trio.BusyResourceError):
             pass  # the peer has gone, or somebody else closes or reads
         self.close()
