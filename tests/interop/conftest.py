@@ -37,6 +37,11 @@ SECOND_INPUTS = (
 )
 X264 = "-c:v libx264 -preset veryfast -bf 2"
 X265 = "-c:v libx265 -preset ultrafast -x265-params log-level=none:bframes=2:keyint=25"
+ENVIRONMENT = {
+    name: value
+    for name, value in os.environ.items()
+    if not name.startswith("PENSTOCK_")
+}
 CODECS = {
     "h264-aac": f"{X264} -c:a aac",
     "h264-mp3": f"{X264} -profile:v baseline -c:a libmp3lame -ar 44100",
@@ -163,7 +168,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=log if stdout is not None else subprocess.STDOUT,
-                env={**os.environ, **(env or {})},
+                env={**ENVIRONMENT, **(env or {})},
             )
         programs.append(Program(process, output))
         return programs[-1]
@@ -505,7 +510,11 @@ def launch_server(folder: Path, *sets: str, config: Path | None = None) -> Serve
         command += ["--set", item]
     with open(log_path, "wb") as log:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            env=ENVIRONMENT,
         )
     wait_until(
         lambda: ready.exists() or process.poll() is not None, "the server to be ready"

@@ -1,0 +1,184 @@
+"""What a person sees: ``penstock demo``, opened in a browser.
+
+With TEST_SCREENSHOT_DIR set the pictures of the documentation are made there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+if TYPE_CHECKING:
+    from tests.interop.conftest import Actors, Server, Start
+
+pytestmark = [pytest.mark.interop, pytest.mark.slow]
+
+LIVE = """(seconds) => {
+  const video = document.getElementById("video");
+  if (video.currentTime === 0) return false;
+  window.begun ??= video.currentTime;
+  return video.currentTime - window.begun > seconds;
+}"""
+PICTURE = """() => {
+  const video = document.getElementById("video");
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [64, 36];
+  const context = canvas.getContext("2d");
+  context.drawImage(video, 0, 0, 64, 36);
+  const { data } = context.getImageData(0, 0, 64, 36);
+  const greys = [];
+  for (let i = 0; i < data.length; i += 4)
+    greys.push((data[i] + data[i + 1] + data[i + 2]) / 3);
+  const mean = greys.reduce((a, b) => a + b) / greys.length;
+  return {
+    width: video.videoWidth,
+    height: video.videoHeight,
+    audio: video.webkitAudioDecodedByteCount,
+    error: video.error && video.error.message,
+    source: video.currentSrc,
+    spread: greys.reduce((a, b) => a + (b - mean) ** 2, 0) / greys.length,
+  };
+}"""
+STREAMS = """async () => {
+  const response = await fetch("/penstock/v1/streams");
+  return [response.status, await response.json(), response.url];
+}"""
+
+
+@attrs.frozen
+class Demo:
+    """A running demo."""
+
+    address: str
+    process: subprocess.Popen[bytes]
+
+
+@pytest.fixture
+def demo(start: Start, tmp_path: Path, wait_until: Any) -> Iterator[Demo]:
+    """``penstock demo`` on ports of its own choosing."""
+    ready = tmp_path / "ready.json"
+    sets = [
+        word
+        for name in ("http.listen", "rtmp.listen", "api.srs.listen")
+        for word in ("--set", f"{name}=127.0.0.1:0")
+    ]
+    command = [sys.executable, "-m", "penstock", "demo", "--ready-file", str(ready)]
+    program = start(*command, *sets)
+    wait_until(
+        lambda: ready.exists() or program.process.poll() is not None,
+        "the demo to be ready",
+    )
+    assert program.process.poll() is None, program.said
+    listeners = json.loads(ready.read_text())["listeners"]
+    (port,) = [item["port"] for item in listeners if item["name"] == "http"]
+    yield Demo(f"http://127.0.0.1:{port}/", program.process)
+    program.process.send_signal(signal.SIGINT)
+    assert program.wait() == 0, program.said
+    assert "Traceback" not in program.said
+    assert " error " not in program.said
+
+
+@pytest.fixture(scope="module")
+def browser(peer: Any) -> Iterator[Browser]:
+    """Chromium of the distribution."""
+    path = peer("chromium")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--headless=new"]
+        )
+        yield running
+        running.close()
+
+
+def visit(browser: Browser, address: str, seconds: float, **options: Any) -> Page:
+    """Open the page and wait until the picture has moved for a while."""
+    page = browser.new_page(**options)
+    page.set_default_timeout(20_000)
+    page.goto(address, wait_until="load")
+    page.wait_for_function(LIVE, arg=seconds, timeout=1000 * seconds + 20_000)
+    return page
+
+
+def test_the_demo_shows_a_moving_picture_with_sound(
+    browser: Browser, demo: Demo
+) -> None:
+    complaints: list[str] = []
+    page = browser.new_page()
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on(
+        "console",
+        lambda message: (
+            complaints.append(message.text) if message.type == "error" else None
+        ),
+    )
+    page.set_default_timeout(20_000)
+    page.goto(demo.address, wait_until="load")
+    page.wait_for_function(LIVE, arg=2.0)
+    seen = page.evaluate(PICTURE)
+    assert (seen["width"], seen["height"]) == (1280, 720)
+    assert seen["error"] is None
+    assert seen["audio"] > 0
+    assert seen["spread"] > 500
+    # Page, API and picture come from one origin, through one port.
+    assert seen["source"].startswith(demo.address)
+    status, answer, url = page.evaluate(STREAMS)
+    assert (status, url) == (200, f"{demo.address}penstock/v1/streams")
+    assert "demo" in json.dumps(answer)
+    assert "1280" in page.inner_text("body")
+    page.close()
+    assert not complaints
+
+
+def test_the_page_plays_the_codecs_that_the_browser_has(
+    browser: Browser, server: Server, actors: Actors, stream_name: str
+) -> None:
+    path = f"live/{stream_name}"
+    actors.publish("av1-opus", server.url("rtmp", path), loops=9)
+    server.wait_for_frames(stream_name, 10)
+    page = visit(browser, server.url("http", f"#/{path}"), 1.0)
+    seen = page.evaluate(PICTURE)
+    page.close()
+    assert (seen["width"], seen["height"]) == (320, 180)
+    assert seen["audio"] > 0
+    assert seen["spread"] > 500
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.skipif(
+    "TEST_SCREENSHOT_DIR" not in os.environ,
+    reason="TEST_SCREENSHOT_DIR says where pictures go; it is not set",
+)
+def test_pictures_for_the_documentation(
+    browser: Browser, demo: Demo, ffmpeg9: str, tmp_path: Path
+) -> None:
+    folder = Path(os.environ["TEST_SCREENSHOT_DIR"])
+    for name, scheme, size in (
+        ("page-light", "light", (1280, 900)),
+        ("page-dark", "dark", (1280, 900)),
+        ("page-narrow", "light", (390, 844)),
+    ):
+        viewport = {"width": size[0], "height": size[1]}
+        page = visit(browser, demo.address, 30, color_scheme=scheme, viewport=viewport)
+        shot = tmp_path / f"{name}.png"
+        page.screenshot(path=shot)
+        page.close()
+        # 256 colours are enough for a page, and a third of the size.
+        palette = "split[a][b];[a]palettegen[p];[b][p]paletteuse=dither=none"
+        subprocess.run(
+            [
+                *[ffmpeg9, "-v", "error", "-y", "-i", str(shot)],
+                *["-vf", palette, str(folder / f"{name}.png")],
+            ],
+            check=True,
+            timeout=30,
+        )
