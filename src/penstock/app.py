@@ -37,6 +37,7 @@ from penstock.net.http_host import HttpHost
 from penstock.net.listener import accept_forever, bind_tcp
 from penstock.net.tls import TlsWire, server_context
 from penstock.net.wire import Wire
+from penstock.sessions.http_live import plain_answer
 from penstock.sessions.http_port import serve_http_connection
 from penstock.sessions.relay import RelaySupervisor
 from penstock.sessions.rtmp import serve_rtmp
@@ -122,11 +123,16 @@ def _installation_id(settings: Settings) -> str:
     return uuid.uuid5(uuid.NAMESPACE_OID, name).hex
 
 
-def _raise_descriptor_limit() -> None:
-    """Take as many descriptors as we may: every viewer is one, 1,024 the default."""
+def _raise_descriptor_limit() -> int:
+    """Take as many descriptors as we may: every viewer is one, 1,024 the default.
+
+    Returns:
+        How many that is.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
 
 
 def _hook_urls(hooks: HooksSettings) -> dict[HookAction, list[str]]:
@@ -188,7 +194,7 @@ class _Server:
 
     async def run(self, background: trio.Nursery, ready: Ready) -> None:
         """Serve until a signal says otherwise."""
-        _raise_descriptor_limit()
+        self._gate.descriptors = _raise_descriptor_limit()
         with self._bound() as listening:
             for host in (self._web, self._srs, self._metrics):
                 await background.start(host.run)
@@ -321,8 +327,24 @@ class _Server:
 
     async def _api(self, host: HttpHost, tls: str, sock: socket.socket) -> None:
         wire = TlsWire(sock, self._tls[tls]) if tls else Wire(sock)
-        if await self._secured(wire):
-            await host.serve(wire)
+        try:
+            self._gate.admit_to_api()
+        except Refusal as refusal:
+            await self._refuse_api(wire, refusal)
+            return
+        try:
+            if await self._secured(wire):
+                await host.serve(wire)
+        finally:
+            self._gate.dismiss_from_api()
+
+    async def _refuse_api(self, wire: Wire, refusal: Refusal) -> None:
+        self._registry.refuse(refusal)
+        log.debug("connection refused", client=wire.peer[0], reason=refusal.reason)
+        with contextlib.suppress(OSError):
+            if not wire.secure:
+                wire.offer(plain_answer("503 Service Unavailable", refusal.reason, []))
+        await wire.finish(timeout_s=0.5)
 
     async def _secured(self, wire: Wire) -> bool:
         """Do the TLS handshake, if there is one to do; False if it failed."""

@@ -314,6 +314,9 @@ class LimitsSettings:
 
     sessions: int = setting(10_000, "Connections in all.", minimum=0)
     sessions_per_address: int = setting(0, "Connections of one IP address.", minimum=0)
+    api_connections: int = setting(
+        500, "Connections of the API and metrics ports together.", minimum=0
+    )
     streams: int = setting(2_000, "Stream entries.", minimum=0)
     bandwidth_bps: int = setting(
         0, "Sent to all viewers; a new viewer over it is refused.", minimum=0

@@ -20,6 +20,8 @@ from .views import session_view
 
 __all__ = ["Gate", "in_networks", "is_private"]
 
+_OWN_DESCRIPTORS = 200
+
 _PRIVATE = [
     ipaddress.ip_network(text)
     for text in (
@@ -79,15 +81,19 @@ class Gate:
     send_bps: int = 0
     """What all viewers take now; kept up to date by the engine's tick."""
     send_bps_by_address: dict[str, int] = attrs.field(factory=dict)
+    descriptors: int = 0
+    """File descriptors that the process may have; 0 if nobody has asked."""
     _connections: Counter[str] = attrs.field(factory=Counter)
     _total: int = 0
+    _api_total: int = 0
 
     # -- connections ----------------------------------------------------------------
 
     def admit(self, address: str) -> None:
         """Count a new connection in. Raises: Refusal, then it is not counted."""
         limits = self.limits
-        if limits.sessions and self._total >= limits.sessions:
+        bounds = [limits.sessions, self.descriptors - self._reserve]
+        if any(self._total >= bound for bound in bounds if bound > 0):
             raise Refusal("the server has too many connections", "limit")
         per_address = limits.sessions_per_address
         if per_address and self._connections[address] >= per_address:
@@ -101,6 +107,23 @@ class Gate:
         self._connections[address] -= 1
         if self._connections[address] <= 0:
             del self._connections[address]
+
+    def admit_to_api(self) -> None:
+        """Count a connection of a control API in. Raises: Refusal, then it is not."""
+        bound = self.limits.api_connections
+        if bound and self._api_total >= bound:
+            raise Refusal("the APIs have too many connections", "limit")
+        self._api_total += 1
+
+    def dismiss_from_api(self) -> None:
+        """Count a connection of a control API out."""
+        self._api_total -= 1
+
+    @property
+    def _reserve(self) -> int:
+        """Descriptors that media must leave for APIs, hooks, relays and files."""
+        wanted = _OWN_DESCRIPTORS + self.limits.api_connections
+        return min(wanted, self.descriptors // 2)
 
     # -- what sessions ask ------------------------------------------------------------
 

@@ -473,9 +473,13 @@ class _RtmpSession:
         if viewer is not None and stream is not None:
             # From here on the wire is ours alone.
             stream.detach(viewer, trio.current_time())
+        now = trio.current_time()
+        if self._engine.is_stopping:
+            # Clients of Enhanced RTMP come back to whoever serves this address next.
+            machine.request_reconnect(description="The server stops.", now=now)
         try:
             machine.close(
-                self._session.end_reason or "finished", now=trio.current_time()
+                self._session.end_reason or "finished", now=now
             )
             self._wire.offer(machine.data_to_send())
         except OSError:
