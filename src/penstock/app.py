@@ -341,9 +341,11 @@ class _Server:
     async def _refuse_api(self, wire: Wire, refusal: Refusal) -> None:
         self._registry.refuse(refusal)
         log.debug("connection refused", client=wire.peer[0], reason=refusal.reason)
+        if wire.secure:
+            wire.close()  # an answer would need a handshake
+            return
         with contextlib.suppress(OSError):
-            if not wire.secure:
-                wire.offer(plain_answer("503 Service Unavailable", refusal.reason, []))
+            wire.offer(plain_answer("503 Service Unavailable", refusal.reason, []))
         await wire.finish(timeout_s=0.5)
 
     async def _secured(self, wire: Wire) -> bool:
