@@ -478,9 +478,7 @@ class _RtmpSession:
             # Clients of Enhanced RTMP come back to whoever serves this address next.
             machine.request_reconnect(description="The server stops.", now=now)
         try:
-            machine.close(
-                self._session.end_reason or "finished", now=now
-            )
+            machine.close(self._session.end_reason or "finished", now=now)
             self._wire.offer(machine.data_to_send())
         except OSError:
             pass  # the peer has gone already
