@@ -693,5 +693,5 @@ async def test_octets_count_for_the_publication_they_came_in(stage: Stage) -> No
 
 async def test_ticking_forgets_what_nobody_uses(stage: Stage) -> None:
     stage.registry.stream(KEY, "")
-    stage.registry.tick(trio.current_time())
+    await stage.registry.tick(trio.current_time())
     assert stage.registry.streams == {}

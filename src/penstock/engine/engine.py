@@ -111,14 +111,15 @@ class Engine:
         """Keep time for streams, rates and limits, until cancelled."""
         while True:
             await trio.sleep(_TICK_S)
-            self.tick(trio.current_time())
+            await self.tick(trio.current_time())
 
-    def tick(self, now: float) -> None:
+    async def tick(self, now: float) -> None:
         """Do what is due once a second."""
-        self.registry.tick(now)
-        self._send_rate.sample(now, 0, self.bytes_sent)
-        self.gate.send_bps = self._send_rate.bits_per_s
+        await self.registry.tick(now)
         limits = self.settings.limits
+        if limits.bandwidth_bps:
+            self._send_rate.sample(now, 0, self.bytes_sent)
+            self.gate.send_bps = self._send_rate.bits_per_s
         if limits.bandwidth_per_address_bps:
             self._measure_addresses(now)
         if limits.publish_bitrate_bps:

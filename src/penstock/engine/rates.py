@@ -20,6 +20,10 @@ class RateWindow:
     _received: int = 0
     _sent: int = 0
 
+    def is_due(self, now: float) -> bool:
+        """Tell whether a sample would count: adding up totals costs more than that."""
+        return self._since is None or now - self._since >= _WINDOW_S
+
     def sample(self, now: float, received: int, sent: int) -> None:
         """Take the totals so far; call it about once a second."""
         if self._since is None:

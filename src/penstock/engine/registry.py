@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable
+from functools import partial
 
 import attrs
 import trio
+
+from penstock.slices import in_slices
 
 from .outlet import Outlet
 from .rates import RateWindow
@@ -220,22 +223,36 @@ class Registry:
 
     # -- time --------------------------------------------------------------------------
 
-    def tick(self, now: float) -> None:
-        """Do what is due in every stream; called about once a second."""
-        for stream in list(self.streams.values()):
-            stream.tick(now)
-            self.release(stream)
-        received: dict[str, int] = {}
-        sent: dict[str, int] = {}
-        for session in self.sessions.values():
-            session.rates.sample(now, session.bytes_received, session.bytes_sent)
-            if session.key is not None:
-                vhost = session.key.vhost
-                received[vhost] = received.get(vhost, 0) + session.bytes_received
-                sent[vhost] = sent.get(vhost, 0) + session.bytes_sent
-        for name, totals in self.vhosts.items():
-            totals.rates.sample(
-                now,
-                totals.bytes_received + received.get(name, 0),
-                totals.bytes_sent + sent.get(name, 0),
-            )
+    async def tick(self, now: float) -> None:
+        """Do what is due in every stream; called about once a second.
+
+        In slices: 2,000 viewers at once held the loop for 8 ms.
+        """
+        await in_slices(list(self.streams.values()), partial(self._tick_stream, now))
+        sessions = list(self.sessions.values())
+        await in_slices(sessions, partial(_sample_session, now))
+        for totals in list(self.vhosts.values()):
+            if totals.rates.is_due(now):
+                await self._sample_vhost(totals, now)
+
+    def _tick_stream(self, now: float, stream: Stream) -> None:
+        stream.tick(now)
+        self.release(stream)
+
+    async def _sample_vhost(self, totals: VhostTotals, now: float) -> None:
+        # Whoever leaves meanwhile is added to the totals, which are read first.
+        received, sent = totals.bytes_received, totals.bytes_sent
+        sessions = [
+            session
+            for session in self.sessions.values()
+            if session.key is not None and session.key.vhost == totals.name
+        ]
+        octets = await in_slices(sessions, lambda s: (s.bytes_received, s.bytes_sent))
+        received += sum(pair[0] for pair in octets)
+        sent += sum(pair[1] for pair in octets)
+        totals.rates.sample(now, received, sent)
+
+
+def _sample_session(now: float, session: Session) -> None:
+    if session.rates.is_due(now):
+        session.rates.sample(now, session.bytes_received, session.bytes_sent)

@@ -373,7 +373,8 @@ class Stream:
             publication.rate.sample(now, publication.frames, publication.octets)
             for meter in publication.meters.values():
                 meter.rate.sample(now, meter.frames, meter.octets)
-        self.rates.sample(now, self.total_received, self.total_sent)
+        if self.rates.is_due(now):
+            self.rates.sample(now, self.total_received, self.total_sent)
 
     def _end_waiting(self, now: float) -> None:
         """Nobody publishes: end who has waited long enough for a publisher."""
