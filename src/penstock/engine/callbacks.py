@@ -89,14 +89,16 @@ class Callbacks:
                     content=request.body,
                 ) as response:
                     body = b""
+                    # To the end: httpx's generators do not bear being left.
                     async for part in response.aiter_raw():
-                        body += part
-                        if len(body) > _MAX_ANSWER:
-                            return "the answer is too long"
+                        if len(body) <= _MAX_ANSWER:
+                            body += part
         except trio.TooSlowError:
             self.failures += 1
             return f"no answer within {timeout_s:g} s"
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             self.failures += 1
             return f"cannot be reached ({type(error).__name__})"
+        if len(body) > _MAX_ANSWER:
+            return "the answer is too long"
         return self.format.refusal(response.status_code, body)
