@@ -71,7 +71,7 @@ class Viewer:
         self._start_time = float("-inf")
         self._start_key = 0
         self._behind_since = 0.0
-        self._failure: BaseException | None = None
+        self._failure: OSError | None = None
         self._wake = trio.Event()
         self._pending_config: bytes | None = None
         self._head_from = 0
@@ -162,9 +162,11 @@ class Viewer:
         self.state = ViewerState.DETACHED
         self._wake.set()
 
-    def fail(self, error: BaseException, unsent: int = 0) -> None:
-        """The wire broke under a direct write; `run` raises ``error``."""
-        self._failure = error
+    def fail(self, error: OSError, unsent: int = 0) -> None:
+        """The wire broke under a direct write; `run` raises an error like ``error``."""
+        # An error that is kept with its traceback is a cycle through the frames that
+        # know us: 15 objects a viewer that only a full collection would find.
+        self._failure = error.with_traceback(None)
         self._leave_head(unsent)
         self.state = ViewerState.DETACHED
         self._wake.set()
@@ -219,7 +221,7 @@ class Viewer:
             await self._wake.wait()
             self._wake = trio.Event()
             if self._failure is not None:
-                raise self._failure
+                raise type(self._failure)(*self._failure.args)
             if self.state is ViewerState.BEHIND:
                 await self._catch_up_in_time()
             elif not self.wire.is_clear:
