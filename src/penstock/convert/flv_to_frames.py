@@ -30,7 +30,7 @@ from sansmedia.flv.video import (
 from sansmedia.rtmp import MediaKind, MediaMessage
 from sansmedia.sansio import ProtocolError
 
-from penstock.media import Frame, Track, TrackKind
+from penstock.media import Frame, Track, TrackKind, rescale
 from penstock.media.timeline import AudioClock, MillisecondTimeline
 
 from .describe import completed, is_complete
@@ -317,11 +317,11 @@ class FlvToFrames:
         old = self._tracks.get(name)
         if old is None and len(self._tracks) >= _MAX_TRACKS:
             raise ProtocolError("more than 32 tracks", code="limit")
-        # Decoding time must not step back because a track changed its codec.
-        same_clock = old is not None and old.track.clock_rate == track.clock_rate
         state = _TrackState(track, sent)
-        if old is not None and same_clock:
-            state.last_dts = old.last_dts
+        if old is not None and old.last_dts >= 0:
+            # Time must not step back because a track changed its codec or clock.
+            rates = old.track.clock_rate, track.clock_rate
+            state.last_dts = rescale(old.last_dts, *rates)
         self._tracks[name] = state
         self._announced.append(track)
         return state
