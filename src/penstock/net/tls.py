@@ -17,6 +17,9 @@ from .wire import Wire
 
 __all__ = ["TlsWire", "client_context", "server_context"]
 
+_MAX_RECORDS = 256
+"""Records decrypted in one go: half a millisecond's worth, even of one octet each."""
+
 
 class TlsWire(Wire):
     """A TLS connection over TCP; `handshake` must be awaited first.
@@ -49,6 +52,8 @@ class TlsWire(Wire):
             server_hostname=server_hostname,
         )
         self.direct_send = self._direct_send
+        self._failure: ssl.SSLError | None = None
+        """What came behind data that had to be handed out first."""
 
     async def handshake(self) -> None:
         """Do the TLS handshake. Raises: ssl.SSLError or OSError if it fails."""
@@ -101,18 +106,41 @@ class TlsWire(Wire):
         # read it would be too late to be cancelled: the bytes would be lost.
         await trio.lowlevel.checkpoint()
         while True:
-            try:
-                return self._object.read(max_bytes)
-            except ssl.SSLWantReadError:
-                if self._outgoing.pending and not super().offer(self._outgoing.read()):
-                    await self.flush()
-                await self._pull()
-            except ssl.SSLZeroReturnError:
-                return b""
-            except ssl.SSLError as error:
-                if error.reason in ("UNEXPECTED_EOF_WHILE_READING", None):
-                    return b""
-                raise
+            data = self._decrypted(max_bytes)
+            if data is not None:
+                return data
+            if self._outgoing.pending and not super().offer(self._outgoing.read()):
+                await self.flush()
+            await self._pull()
+
+    def _decrypted(self, max_bytes: int) -> bytes | None:
+        """Return what the complete records at hand hold; None if there is none.
+
+        One record at a time would starve a publisher: FFmpeg makes one of each
+        message, and small reads wait for the next tick.
+        """
+        if self._failure is not None:
+            raise self._failure
+        parts: list[bytes] = []
+        size = 0
+        try:
+            while size < max_bytes and len(parts) < _MAX_RECORDS:
+                part = self._object.read(max_bytes - size)
+                if not part:
+                    break
+                parts.append(part)
+                size += len(part)
+        except ssl.SSLWantReadError:
+            if not parts:
+                return None
+        except ssl.SSLZeroReturnError:
+            pass  # and it will say so again
+        except ssl.SSLError as error:
+            if error.reason not in ("UNEXPECTED_EOF_WHILE_READING", None):
+                if not parts:
+                    raise
+                self._failure = error
+        return b"".join(parts)
 
     def receive_nowait(self) -> bytes | None:
         """Return None: whether records are complete shows while they are read."""
