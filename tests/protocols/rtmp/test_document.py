@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import attrs
 import pytest
@@ -26,14 +26,6 @@ def page() -> str:
 
 def _block(page: str, name: str) -> str:
     return page.partition(f"<!-- {name} -->\n")[2].partition("<!-- end -->")[0]
-
-
-def test_the_examples_run_as_they_stand(page: str) -> None:
-    blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 2
-    names: dict[str, Any] = {}
-    for block in blocks:
-        exec(compile(block, str(_PAGE), "exec"), names)
 
 
 def _rows(table: Mapping[tuple[S, N], S], title: str) -> str:
