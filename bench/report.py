@@ -88,7 +88,7 @@ def _git_revision() -> str:
     return f" ({shown.stdout.strip()})"
 
 
-def machine(cores: Cores, clip: Clip, load_before: str) -> list[tuple[str, str]]:
+def machine(cores: Cores, clip: Clip, load_before: float) -> list[tuple[str, str]]:
     """Return what the figures were taken on."""
     version = importlib.metadata.version
     shown = subprocess.run(
@@ -101,7 +101,11 @@ def machine(cores: Cores, clip: Clip, load_before: str) -> list[tuple[str, str]]
         ("date", today),
         ("machine", f"{_cpu_model()}, {os.cpu_count()} cores, {platform.release()}"),
         ("cores", f"server on {server}, publishers and viewers on {load}"),
-        ("load average before", load_before),
+        (
+            "load before",
+            f"{load_before:.2f}"
+            + (" (**others are running: rough figures**)" * (load_before > 0.5)),
+        ),
         ("penstock", version("penstock") + _git_revision()),
         ("Python", f"{platform.python_version()}, trio {version('trio')}"),
         ("peer", nginx_version() or "none: nginx-rtmp is not installed here"),
@@ -125,9 +129,14 @@ ratios rather than the figures.
 """
 
 
-def page(facts: list[tuple[str, str]], results: list[Result]) -> str:
+def page(
+    facts: list[tuple[str, str]], results: list[Result], *, quick: bool = False
+) -> str:
     """Return the whole page."""
-    lines = [_INTRODUCTION, _line(["", ""]), _line(["---", "---"])]
+    lines = [_INTRODUCTION]
+    if quick:
+        lines += ["A quick run: short and rough.", ""]
+    lines += [_line(["", ""]), _line(["---", "---"])]
     lines += [_line([name, value]) for name, value in facts]
     lines += [""]
     lines += [result.markdown() for result in results]

@@ -65,7 +65,7 @@ def measure(names: list[str], *, quick: bool) -> str:
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
     cores = Cores.split()
-    load_before = " ".join(f"{load:.2f}" for load in os.getloadavg())
+    load_before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as temporary:
         folder = Path(temporary)
         clip_path = folder / "clip.flv"
@@ -83,7 +83,7 @@ def measure(names: list[str], *, quick: bool) -> str:
                 raise
             took = time.monotonic() - start
             print(f"{name}: {took:.0f} s", file=sys.stderr)
-        return page(machine(cores, bench.clip, load_before), results)
+        return page(machine(cores, bench.clip, load_before), results, quick=quick)
 
 
 def _show_logs(folder: Path) -> None:
