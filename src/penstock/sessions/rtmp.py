@@ -139,7 +139,7 @@ class _RtmpSession:
             if data is None:
                 # Only reading may be cut short: a request half handled would never
                 # be answered.
-                with trio.move_on_at(self._deadline()):
+                with trio.CancelScope(deadline=self._deadline()):
                     data = await wire.receive_some()
             now = trio.current_time()
             if data is None:
