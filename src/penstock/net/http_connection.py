@@ -31,10 +31,19 @@ _FAREWELL_S = 1.0
 
 
 class _Http1(H11Protocol):
-    """HTTP/1.1 and nothing else: an ``Upgrade: h2c`` is not heeded."""
+    """HTTP/1.1 and nothing else: no ``Upgrade`` is heeded. Source: RFC 9110 §7.8."""
 
     async def _check_protocol(self, event: h11.Request) -> None:
         pass
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        plain = h11.Request(
+            method=request.method,
+            target=request.target,
+            http_version=request.http_version,
+            headers=[field for field in request.headers if field[0] != b"upgrade"],
+        )
+        await super()._create_stream(plain)
 
 
 class HttpConnection:
