@@ -118,11 +118,11 @@ class Media:
 
     @classmethod
     def group(cls, at_ms: int, pictures: int = 5) -> list[MediaMessage]:
-        """A key picture, others, and a sound after each; 40 ms apart."""
+        """A key picture and others, 40 ms apart, with a sound after each."""
         run = []
         for number in range(pictures):
-            time = at_ms + 40 * number
-            run += [cls.picture(time, key=not number), cls.sound(time)]
+            run.append(cls.picture(at_ms + 40 * number, key=not number))
+            run.append(cls.sound(at_ms + 1_024_000 * number // 44_100))
         return run
 
 
@@ -209,15 +209,22 @@ class RunningServer:
     _exited: trio.Event
     _code: list[int]
     settings: Settings
+    _streams: list[trio.SocketStream] = attrs.field(factory=list)
 
     async def rtmp(self, app: str = "live", listener: str = "rtmp") -> RtmpPeer:
         """Return a connected RTMP peer."""
-        port = self.ports[listener]
-        return RtmpPeer(await trio.open_tcp_stream("127.0.0.1", port), port, app)
+        return RtmpPeer(await self.http(listener), self.ports[listener], app)
 
     async def http(self, listener: str = "http") -> trio.SocketStream:
-        """Return a TCP connection to an HTTP port."""
-        return await trio.open_tcp_stream("127.0.0.1", self.ports[listener])
+        """Return a TCP connection; it is closed with the server."""
+        stream = await trio.open_tcp_stream("127.0.0.1", self.ports[listener])
+        self._streams.append(stream)
+        return stream
+
+    def hang_up(self) -> None:
+        """Close all connections to the server."""
+        for stream in self._streams:
+            stream.socket.close()
 
     async def stop(self, number: int = signal.SIGTERM) -> int:
         """Signal the server and return its exit code."""
@@ -294,7 +301,11 @@ def running_server(
             nursery.start_soon(serve)
             with trio.fail_after(10):
                 await ready.wait()
-            yield RunningServer(ports, engines[-1], exited, code, chosen)
+            server = RunningServer(ports, engines[-1], exited, code, chosen)
+            try:
+                yield server
+            finally:
+                server.hang_up()
             nursery.cancel_scope.cancel()
 
     return run
