@@ -231,6 +231,17 @@ def test_finished_messages_give_their_allowance_back() -> None:
     assert reader.error is None
 
 
+def test_empty_messages_in_a_row_are_limited() -> None:
+    reader = ChunkReader(Limits(empty_messages=3))
+    first = bytes.fromhex("06 000000 000000 09 01000000")
+    one_octet = bytes.fromhex("06 000000 000001 09 01000000 17")
+    # Some payload between them, and the count begins again.
+    assert len(reader.feed(first + b"\xc6\xc6" + one_octet)) == 4
+    assert len(reader.feed(first + b"\xc6" * 5)) == 3
+    assert reader.error is not None
+    assert reader.error.code == "limit"
+
+
 def test_chunk_streams_are_limited() -> None:
     reader = ChunkReader(Limits(chunk_streams=3))
     for csid in (4, 5, 6, 7):
