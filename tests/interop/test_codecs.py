@@ -41,7 +41,7 @@ def test_every_frame_of_each_codec_comes_out(
         "HTTP-fMP4, directly": actors.ffmpeg(server.url("http", f"{path}.mp4")),
     }
     server.wait_for_players(stream_name, len(viewers))
-    publisher = actors.publish(clip, server.url("rtmp", path), rate=2)
+    publisher = actors.publish(clip, server.url("rtmp", path), rate=3)
     server.wait_for_frames(stream_name, 25)
     streams = server.api.get("/api/v1/streams/?count=1000").json()["streams"]
     (shown,) = [s for s in streams if s["name"] == stream_name]
@@ -68,7 +68,7 @@ def test_one_kind_of_track_is_enough(
         "HTTP-fMP4": actors.curl(server.url("http", f"{path}.mp4")),
     }
     server.wait_for_players(stream_name, len(viewers))
-    publisher = actors.publish(clip, server.url("rtmp", path), rate=2)
+    publisher = actors.publish(clip, server.url("rtmp", path), rate=3)
     all_same_frames(viewers, clips.sent(clip))
     publisher.succeed()
     flags = flv.recording.read_bytes()[4]
@@ -89,7 +89,7 @@ def test_the_main_tracks_of_several_come_out(
         "HTTP-fMP4": actors.curl(server.url("http", f"{path}.mp4")),
     }
     server.wait_for_players(stream_name, len(viewers))
-    publisher = actors.publish("multitrack", server.url("rtmp", path), rate=2)
+    publisher = actors.publish("multitrack", server.url("rtmp", path), rate=3)
     # FFmpeg does not tell the server that it could take more than the main tracks.
     sent = clips.sent("multitrack")
     main = {name: sent[name] for name in ("video0", "audio0")}

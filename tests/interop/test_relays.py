@@ -122,7 +122,7 @@ def test_a_pull_fetches_every_frame(
     }
     edge.wait_for_players("copy", 2)
     origin.wait_for_players("x", 1)
-    publisher = actors.publish("h264-aac", origin.url("rtmp", "live/x"))
+    publisher = actors.publish("h264-aac", origin.url("rtmp", "live/x"), rate=2)
     all_same_frames(viewers, clips.sent("h264-aac"))
     publisher.succeed()
 
@@ -185,7 +185,7 @@ def test_the_relay_command_forwards_every_frame(
     viewers: dict[str, Viewer] = {"RTMP": actors.ffmpeg(target)}
     edge.wait_for_players("copy", 1)
     origin.wait_for_players("x", 1)
-    publisher = actors.publish(clip, source)
+    publisher = actors.publish(clip, source, rate=2)
     all_same_frames(viewers, clips.sent(clip))
     publisher.succeed()
     command.succeed()
