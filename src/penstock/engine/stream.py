@@ -25,6 +25,9 @@ __all__ = ["Publication", "Stream", "StreamPolicy", "TrackMeter"]
 _LINGER_S = 10.0
 """An outlet without viewers is kept this long: players reconnect."""
 _UNCONVERTIBLE = "the stream cannot be converted"
+_MAX_CACHED_FRAMES = 8_192
+"""A new wire form converts the whole cache in one go, some 5 µs a frame: 100 s of
+pictures and sounds of a usual stream, or 40 ms of the loop."""
 _FRAME_OVERHEAD = 300
 """What a frame's objects cost beside its payload: tiny frames must not fill memory."""
 
@@ -273,7 +276,10 @@ class Stream:
             return  # nothing can start before the next key frame
         self.cache.append(frame)
         self.cache_bytes += len(frame.payload) + _FRAME_OVERHEAD
-        if self.cache_bytes > self.policy.cache_max_bytes:
+        if (
+            self.cache_bytes > self.policy.cache_max_bytes
+            or len(self.cache) > _MAX_CACHED_FRAMES
+        ):
             self._forget_cache()
             self._cache_overflown = frame.track.is_video or self._has_video
         elif len(self.cache) > 1 and self._is_stale_audio(frame):

@@ -307,6 +307,11 @@ CHAOS: dict[str, list[MediaMessage]] = {
     ],
     "only key pictures": [configuration(), *[picture(n) for n in range(2_000)]],
     "a picture of 15 MB": [configuration(), picture(0, 15_000_000), picture(40)],
+    "tiny pictures without a key": [
+        configuration(),
+        picture(0),
+        *[video(b"\x27\x01\x00\x00\x00\x01", n) for n in range(10_000)],
+    ],
     "a silence of a day": [
         configuration(),
         MediaMessage(MediaKind.AUDIO, 0, b"\xaf\x00\x12\x10"),
@@ -351,6 +356,7 @@ async def test_a_publisher_without_sense_harms_its_own_viewers_at_most(
             assert last
             await trio.sleep(0.2)
             assert stream.cache_bytes <= stream.policy.cache_max_bytes
+            assert len(stream.cache) <= 8_192
             for outlet in stream.outlets.values():
                 assert outlet.ring_bytes <= stream.policy.ring_max_bytes
             nursery.cancel_scope.cancel()
