@@ -50,9 +50,11 @@ async def connect_tcp(
 
 async def _connect_any(host: str, port: int) -> socket.socket:
     failure: OSError | None = None
-    for family, kind, protocol, _, address in await trio.socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM
-    ):
+    try:
+        found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError as unencodable:
+        raise OSError(f"{host} is no host name") from unencodable
+    for family, kind, protocol, _, address in found:
         sock = socket.socket(family, kind, protocol)
         try:
             sock.setblocking(False)
