@@ -50,6 +50,7 @@ async def answer(stream: Any, data: bytes, *, wait_s: float = 5) -> bytes:
     return b"(silence)"
 
 
+# An upgrade that we do not offer is not heeded. RFC 9110 §7.8.
 ODD = {
     "a TLS hello": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(300),
     "HTTP/2 by prior knowledge": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9),
