@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from tests.interop.conftest import Actors, Clips, Server, Viewer
+    from tests.interop.conftest import Clips, FrameReader, Viewer
+    from tests.interop.server.conftest import Actors, Server
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
 
@@ -91,7 +92,7 @@ def test_every_frame_of_gstreamer_comes_out(
     actors: Actors,
     tmp_path: Path,
     clips: Clips,
-    read_frames: Any,
+    frame_reader: FrameReader,
     all_same_frames: Any,
     stream_name: str,
     sink: str,
@@ -104,7 +105,7 @@ def test_every_frame_of_gstreamer_comes_out(
         sink, "h264-aac", server.url("rtmp", path), copy
     )
     publisher.succeed()
-    sent = read_frames(copy)
+    sent = frame_reader.read(copy)
     assert [p.md5 for p in sent["video0"]] == [
         p.md5 for p in clips.sent("h264-aac")["video0"]
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,15 +12,8 @@ import httpx
 import pytest
 
 if TYPE_CHECKING:
-    from tests.interop.conftest import (
-        Actors,
-        Clips,
-        Frames,
-        Server,
-        Start,
-        StartServer,
-        Viewer,
-    )
+    from tests.interop.conftest import Clips, Frames, Start, Viewer
+    from tests.interop.server.conftest import Actors, Server, StartServer
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
@@ -42,6 +36,14 @@ rtmp {{
     }}
 }}
 """
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from tests.interop.conftest import Actors, Certificate, StartServer
+    from tests.interop.conftest import Certificate
+    from tests.interop.server.conftest import Actors, StartServer
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 WALK = "tests/dialects/srs/test_curl_walk.py"
 
 

@@ -17,7 +17,8 @@ import attrs
 import pytest
 
 if TYPE_CHECKING:
-    from tests.interop.conftest import Actors, Clips, Server, StartServer, Viewer
+    from tests.interop.conftest import Clips, Viewer
+    from tests.interop.server.conftest import Actors, Server, StartServer
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 

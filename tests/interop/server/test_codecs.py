@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from tests.interop.conftest import Actors, Clips, Server, Viewer
+    from tests.interop.conftest import Clips, Viewer
+    from tests.interop.server.conftest import Actors, Server
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 

@@ -19,7 +19,8 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 if TYPE_CHECKING:
-    from tests.interop.conftest import Actors, Server, Start
+    from tests.interop.conftest import Start
+    from tests.interop.server.conftest import Actors, Server
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 

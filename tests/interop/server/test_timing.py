@@ -11,14 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from tests.interop.conftest import (
-        Actors,
-        Clips,
-        Frames,
-        Server,
-        StartServer,
-        Viewer,
-    )
+    from tests.interop.conftest import Clips, Frames, Viewer
+    from tests.interop.server.conftest import Actors, Server, StartServer
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
