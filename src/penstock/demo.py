@@ -154,8 +154,9 @@ async def publish_forever(command: Sequence[str], retry_s: float = 1.0) -> None:
             code = await process.wait()
         finally:
             await _end_group(process)
-        log.warning("test picture ended", code=code, said=said)
+        # A server that stops ends it too, and us within this pause: no news then.
         await trio.sleep(retry_s)
+        log.warning("test picture ended, starting it again", code=code, said=said)
 
 
 async def _last_words(process: trio.Process) -> str:
