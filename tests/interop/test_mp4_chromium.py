@@ -200,7 +200,7 @@ def test_chromium_plays_a_stream_of_single_frame_fragments(
         finally:
             browser.close()
     assert (seen["width"], seen["height"]) == (320, 180)
-    assert seen["frames"] > 20
+    assert seen["frames"] > 10
     assert seen["audio"] > 0
     assert seen["error"] is None
     assert known, mime

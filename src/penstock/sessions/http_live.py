@@ -129,6 +129,11 @@ class _LiveSession:
             engine.registry.refuse(refusal)
             self._reject(_STATUS.get(refusal.kind, "403 Forbidden"), refusal.reason)
             raise
+        if self._websocket is not None:
+            # Clients give up on a handshake that takes long; the stream may not have
+            # begun. HTTP waits with its answer, whose status says how it went.
+            self._wire.offer(preamble)
+            preamble = b""
         viewer = Viewer(
             self._wire, slow_limit_s=stream.policy.slow_viewer_s, preamble=preamble
         )
@@ -208,12 +213,14 @@ class _LiveSession:
     def _say_goodbye(self, viewer: Viewer, reason: str) -> None:
         """End the body properly, or answer with an error if there was none yet."""
         with contextlib.suppress(OSError, LocalProtocolError):
-            if not viewer.started:
-                self._reject("404 Not Found", reason or "nobody publishes this stream")
-            elif self._websocket is not None:
+            if self._websocket is not None:
+                # 1013: come back later. IANA WebSocket Close Code Number Registry.
+                code = 1000 if viewer.started else 1013
                 self._wire.offer(
-                    self._websocket.send(CloseConnection(1000, reason[:100]))
+                    self._websocket.send(CloseConnection(code, reason[:100]))
                 )
+            elif not viewer.started:
+                self._reject("404 Not Found", reason or "nobody publishes this stream")
             elif self._head.http_version != "1.0" and viewer.is_whole:
                 self._wire.offer(b"0\r\n\r\n")
 
