@@ -442,6 +442,7 @@ async def test_one_port_speaks_http_and_https(
 # -- leaks and others' trouble ------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_a_viewer_that_does_not_read_costs_the_others_nothing(
     running_server: Any,
     settings_of: Any,

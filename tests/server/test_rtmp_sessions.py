@@ -487,6 +487,7 @@ async def test_a_reload_that_fails_changes_nothing(
         await (await server.rtmp()).publish("a")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_stop_tells_clients_and_ends_with_0(
     running_server: Any, media: Any, number: int, log_lines: Callable[[], list[str]]
@@ -512,6 +513,7 @@ async def test_a_stop_tells_clients_and_ends_with_0(
     assert all('reason="server stops"' in line for line in reasons)
 
 
+@pytest.mark.slow
 async def test_a_stop_ends_in_time_when_peers_do_nothing(
     running_server: Any, settings_of: Any, media: Any
 ) -> None:
