@@ -31,9 +31,9 @@ from sansmedia.rtmp import (
 
 _BUFFER = bytearray(1 << 20)
 _MARK_SIZE = len(MARK) + 16
-_ANSWER_S = 30.0
+_ANSWER_S = 60.0
 """Connections that are not set up by then are reported as missing."""
-_WAVE = 32
+_WAVE = 128
 """Connections that are set up at a time: servers' backlogs are finite."""
 
 

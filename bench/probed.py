@@ -13,7 +13,7 @@ import gc
 import json
 import sys
 import time
-from functools import partial
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import trio
@@ -38,7 +38,6 @@ class Stopwatch(trio.abc.Instrument):
         self._step_began = 0.0
 
     def before_run(self) -> None:
-        trio.lowlevel.spawn_system_task(self._probe)
         gc.callbacks.append(self._on_collection)
 
     def _on_collection(self, phase: str, info: dict[str, int]) -> None:
@@ -49,7 +48,8 @@ class Stopwatch(trio.abc.Instrument):
             took = now - self._collection_began
             self.collections.append((now, took, info["generation"]))
 
-    async def _probe(self) -> None:
+    async def probe(self) -> None:
+        """Note every 10 ms how late that is, until cancelled."""
         while True:
             due = trio.current_time() + _PROBE_S
             await trio.sleep_until(due)
@@ -77,8 +77,19 @@ def run() -> int:
     """Run penstock with a stopwatch and write down what it saw."""
     out = Path(sys.argv[1])
     stopwatch = Stopwatch()
-    instrumented = partial(trio.run, instruments=[stopwatch])
-    trio.run = instrumented  # type: ignore[assignment] # the same but for one argument
+    trio_run = trio.run
+
+    async def watched(serve: Callable[[], Awaitable[int]]) -> int:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stopwatch.probe)
+            code = await serve()
+            nursery.cancel_scope.cancel()
+        return code
+
+    def watched_run(serve: Callable[[], Awaitable[int]]) -> int:
+        return trio_run(watched, serve, instruments=[stopwatch])
+
+    trio.run = watched_run  # type: ignore[assignment] # all that penstock's cli uses
     try:
         return main(sys.argv[2:])
     finally:

@@ -13,6 +13,7 @@ import resource
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,17 +52,17 @@ def main() -> int:
     if unknown:
         parser.error(f"no such measurement: {', '.join(sorted(unknown))}")
     whole = not arguments.names and not arguments.quick
-    output = arguments.output or (_PAGE if whole else _RESULTS)
     names = arguments.names or list(MEASURES)
-    text = measure(names, quick=arguments.quick)
+    text, failed = measure(names, quick=arguments.quick)
+    output = arguments.output or (_PAGE if whole and not failed else _RESULTS)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(text)
     print(text)
-    return 0
+    return 1 if failed else 0
 
 
-def measure(names: list[str], *, quick: bool) -> str:
-    """Run measurements by name and return the page."""
+def measure(names: list[str], *, quick: bool) -> tuple[str, list[str]]:
+    """Run measurements by name; return the page and which of them failed."""
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
     cores = Cores.split()
@@ -73,17 +74,21 @@ def measure(names: list[str], *, quick: bool) -> str:
         # This process only waits and asks; it must not do so on the server's core.
         os.sched_setaffinity(0, cores.load)
         bench = Bench(folder, cores, clip_path, load_clip(clip_path), quick)
-        results = []
+        results: list[Result] = []
+        failed: list[str] = []
         for name in names:
             start = time.monotonic()
             try:
                 results.append(MEASURES[name](bench))
             except Exception:
+                # The others are worth having; the page stays as it was.
+                failed.append(name)
+                traceback.print_exc()
                 _show_logs(folder)
-                raise
             took = time.monotonic() - start
             print(f"{name}: {took:.0f} s", file=sys.stderr)
-        return page(machine(cores, bench.clip, load_before), results, quick=quick)
+        facts = machine(cores, bench.clip, load_before)
+        return page(facts, results, quick=quick), failed
 
 
 def _show_logs(folder: Path) -> None:
