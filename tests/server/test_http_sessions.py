@@ -393,15 +393,18 @@ async def test_a_websocket_refused_gets_an_http_answer(
         assert (await viewer.next(RejectConnection)).status_code == 403
 
 
-async def test_who_talks_before_the_answer_is_ended(running_server: Any) -> None:
-    async with running_server() as server:
+async def test_a_websocket_is_answered_before_anybody_publishes(
+    running_server: Any, settings_of: Any
+) -> None:
+    waits = StreamSettings(wait_for_publisher_s=1.0)
+    async with running_server(settings_of(stream=waits)) as server:
         viewer = SocketViewer(await server.http())
         await viewer.send(Request(host="h", target="/live/a.flv"))
-        await server.wait_until(lambda: server.engine.registry.sessions)
-        await viewer.stream.send_all(b"\x89\x80\0\0\0\0")
-        await viewer.next(RejectConnection)
-        await server.wait_until(lambda: not server.engine.registry.sessions)
-        assert server.engine.registry.streams == {}
+        await viewer.next(AcceptConnection)
+        await viewer.send(Ping(b"there?"))
+        assert (await viewer.next(Pong)).payload == b"there?"
+        assert (await viewer.next(CloseConnection)).code == 1013
+        await server.wait_until(lambda: not server.engine.registry.streams)
 
 
 # -- TLS ----------------------------------------------------------------------------

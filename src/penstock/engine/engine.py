@@ -14,9 +14,9 @@ from penstock.settings import Settings
 from .gate import Gate
 from .rates import ShortRate
 from .read_tick import ReadTick
-from .registry import Registry
-from .session import Role
-from .stream import StreamPolicy
+from .registry import Refusal, Registry
+from .session import Role, Session, StreamKey
+from .stream import Stream, StreamPolicy
 
 __all__ = ["Engine", "policy_of"]
 
@@ -87,6 +87,30 @@ class Engine:
             scope.cancel()
         for session in list(self.registry.sessions.values()):
             session.kick("server stops")
+
+    async def admit_viewer(self, session: Session, key: StreamKey) -> Stream:
+        """Ask whether a session may play a stream; return the stream.
+
+        Raises:
+            Refusal: it may not, or nobody publishes and nobody may wait.
+        """
+        registry = self.registry
+        stream = registry.streams.get(key)
+        absent = stream is None or not stream.is_claimed
+        if absent and not self.settings.stream.wait_for_publisher_s:
+            raise Refusal("nobody publishes this stream", "absent")
+        session.role = Role.PLAY
+        # The entry is there before the hooks are asked: they are told its id.
+        session.stream = stream = registry.stream(key, session.tc_url)
+        try:
+            await self.gate.play(session)
+        except BaseException:
+            session.stream = None
+            registry.release(stream)
+            raise
+        # Another session may have let go of an unused entry meanwhile.
+        session.stream = stream = registry.stream(key, session.tc_url)
+        return stream
 
     # -- totals ---------------------------------------------------------------------
 

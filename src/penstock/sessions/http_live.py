@@ -19,7 +19,7 @@ from penstock import log
 from penstock.control import HookAction
 from penstock.engine.engine import Engine
 from penstock.engine.registry import Refusal, check_key
-from penstock.engine.session import Role, Session, StreamKey
+from penstock.engine.session import Session, StreamKey
 from penstock.engine.stream import Stream
 from penstock.engine.unit import Form
 from penstock.engine.viewer import Viewer
@@ -121,7 +121,6 @@ class _LiveSession:
     async def run(self) -> str:
         """Play until someone has enough; return why."""
         session, engine = self._session, self._engine
-        session.role = Role.PLAY
         try:
             preamble = self._preamble()
             stream = await self._admit()
@@ -129,17 +128,17 @@ class _LiveSession:
             engine.registry.refuse(refusal)
             self._reject(_STATUS.get(refusal.kind, "403 Forbidden"), refusal.reason)
             raise
-        if self._websocket is not None:
-            # Clients give up on a handshake that takes long; the stream may not have
-            # begun. HTTP waits with its answer, whose status says how it went.
-            self._wire.offer(preamble)
-            preamble = b""
+        # Clients give up on a WebSocket handshake that takes long, and the stream may
+        # not have begun. HTTP waits with its answer, whose status says how it went.
+        at_once = preamble if self._websocket is not None else b""
         viewer = Viewer(
-            self._wire, slow_limit_s=stream.policy.slow_viewer_s, preamble=preamble
+            self._wire,
+            slow_limit_s=stream.policy.slow_viewer_s,
+            preamble=preamble[len(at_once) :],
         )
         self._viewer = session.viewer = viewer
-        session.stream = stream
         try:
+            self._wire.offer(at_once)
             async with trio.open_nursery() as nursery:
                 stream.attach(viewer, self._form(), session, trio.current_time())
                 nursery.start_soon(self._watch_client)
@@ -154,16 +153,14 @@ class _LiveSession:
 
     async def _admit(self) -> Stream:
         session, engine = self._session, self._engine
-        key = self._key
-        stream = engine.registry.streams.get(key)
-        absent = stream is None or not stream.is_claimed
-        if absent and not engine.settings.stream.wait_for_publisher_s:
-            raise Refusal("nobody publishes this stream", "absent")
-        await engine.gate.play(session)
+        stream = await engine.admit_viewer(session, self._key)
         log.info(
-            "playing", session=session.id, stream=str(key), client=session.user_agent
+            "playing",
+            session=session.id,
+            stream=str(self._key),
+            client=session.user_agent,
         )
-        return engine.registry.stream(key, session.tc_url)
+        return stream
 
     # -- the answer --------------------------------------------------------------------
 
@@ -241,8 +238,8 @@ class _LiveSession:
 
     def _answer_websocket(self, data: bytes) -> None:
         websocket, viewer = self._websocket, self._viewer
-        if websocket is None or viewer is None or not viewer.started:
-            raise SessionEnd("client sends before it was answered", error=True)
+        assert websocket is not None
+        assert viewer is not None
         try:
             websocket.receive_data(data)
             for event in websocket.events():

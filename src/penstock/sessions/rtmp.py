@@ -216,6 +216,8 @@ class _RtmpSession:
     def _ending(event: Terminated) -> str:
         if event.cause is TerminationCause.VIOLATION:
             raise SessionEnd(f"protocol error: {event.reason}", error=True)
+        if event.cause is TerminationCause.EOF:
+            return "client left"
         return event.reason or event.cause.value
 
     def _send(self) -> None:
@@ -390,20 +392,12 @@ class _RtmpSession:
             if event.stream_id != SHARED_STREAM_ID:
                 # Viewers share their bytes, message stream id included.
                 raise Refusal("play on the connection's first stream", "request")
-            stream = engine.registry.streams.get(key)
-            absent = stream is None or not stream.is_claimed
-            if absent and not engine.settings.stream.wait_for_publisher_s:
-                raise Refusal("nobody publishes this stream", "absent")
-            session.role = Role.PLAY
-            await engine.gate.play(session)
-            stream = engine.registry.stream(key, session.tc_url)
+            stream = await engine.admit_viewer(session, key)
         except Refusal as refusal:
             session.role = Role.CONNECT
             self._refuse(event.request_id, refusal)
             raise
-        self._machine.accept(event.request_id, now=trio.current_time())
         self._media_stream_id = event.stream_id
-        self._send()
         self._form = Form(
             "rtmp",
             multitrack=bool(self._caps_ex & _MULTITRACK),
@@ -411,7 +405,8 @@ class _RtmpSession:
         )
         viewer = Viewer(self._wire, slow_limit_s=stream.policy.slow_viewer_s)
         self._viewer = session.viewer = viewer
-        session.stream = stream
+        self._machine.accept(event.request_id, now=trio.current_time())
+        self._send()
         stream.attach(viewer, self._form, session, trio.current_time())
         log.info(
             "playing", session=session.id, stream=str(key), client=session.user_agent
