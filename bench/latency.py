@@ -252,7 +252,7 @@ def _requests_per_second(
     bench: Bench, server: Server, connections: int
 ) -> tuple[float, float]:
     """Return requests by second, and by second of the server's processor time."""
-    seconds = 2 if bench.quick else 5
+    seconds = 2 if bench.quick else 4
     cpu_before = server.cpu_s()
     url = f"http://127.0.0.1:{server.api_port}/api/v1/versions"
     cores = ",".join(map(str, sorted(bench.cores.load)))

@@ -94,13 +94,16 @@ def machine(cores: Cores, clip: Clip, load_before: float) -> list[tuple[str, str
     shown = subprocess.run(
         [ffmpeg(), "-version"], capture_output=True, text=True, check=True
     )
+    priority = ""
+    if os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR):
+        priority = ", all of it with real-time priority"
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     server = ", ".join(map(str, sorted(cores.server)))
     load = ", ".join(map(str, sorted(cores.load)))
     return [
         ("date", today),
         ("machine", f"{_cpu_model()}, {os.cpu_count()} cores, {platform.release()}"),
-        ("cores", f"server on {server}, publishers and viewers on {load}"),
+        ("cores", f"server on {server}, publishers and viewers on {load}{priority}"),
         (
             "load before",
             f"{load_before:.2f}"
