@@ -67,6 +67,8 @@ class Session:
     started: float
     """Seconds on the loop's clock."""
     role: Role = Role.CONNECT
+    former_role: Role = Role.CONNECT
+    """What it did last, when it does nothing any more."""
     key: StreamKey | None = None
     stream: Stream | None = None
     viewer: Viewer | None = None

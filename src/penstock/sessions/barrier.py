@@ -12,7 +12,7 @@ from sansmedia.sansio import ProtocolError
 from penstock import log
 from penstock.engine.engine import Engine
 from penstock.engine.registry import Refusal
-from penstock.engine.session import Session
+from penstock.engine.session import Role, Session
 from penstock.engine.viewer import SlowViewer
 from penstock.net.wire import Wire
 
@@ -114,11 +114,14 @@ def _reason(error: Exception) -> str | None:
 
 
 def _log_end(session: Session, end: SessionEnd) -> None:
+    role = session.role
+    if role is Role.CONNECT:
+        role = session.former_role
     log.info(
         "session ended",
         session=session.id,
         protocol=session.protocol,
-        role=session.role.value,
+        role=role.value,
         stream=str(session.key or ""),
         client=f"{session.address}:{session.port}",
         reason=end.reason,

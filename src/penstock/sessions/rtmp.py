@@ -246,10 +246,10 @@ class _RtmpSession:
                 await self._play(event, start)
             case PublishEnded():
                 await self._end_publication()
-                self._session.role = Role.CONNECT
+                self._be_idle()
             case PlayEnded():
                 await self._end_play()
-                self._session.role = Role.CONNECT
+                self._be_idle()
             case PauseRequested():
                 self._pause(paused=event.paused)
             case ReceiveAudioChanged():
@@ -460,6 +460,11 @@ class _RtmpSession:
             self._engine.registry.release(stream)
         await self._engine.gate.tell(HookAction.STOP, session)
         session.stream = None
+
+    def _be_idle(self) -> None:
+        """Note that the connection may publish or play something else now."""
+        session = self._session
+        session.former_role, session.role = session.role, Role.CONNECT
 
     # -- the end -----------------------------------------------------------------------
 
