@@ -370,4 +370,4 @@ async def test_a_hook_whose_name_nobody_knows_refuses_its_own_publisher_alone(
         viewer = await server.http()
         assert b" 200 " in (await answer(viewer, request(b"/live/good.flv")))[:20]
         await viewer.aclose()
-    assert ended("client left") == 1
+    assert ended("protocol=http-flv role=play") == 1
