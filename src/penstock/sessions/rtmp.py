@@ -45,9 +45,10 @@ from .barrier import SessionEnd, new_session, run_session
 
 __all__ = ["serve_rtmp"]
 
-_BUSY_READ_S = 0.004
 _SMALL_READ = 32_768
-"""Smaller reads that follow each other faster than 4 ms wait for `ReadTick`."""
+"""A smaller read that ends inside a message waits for `ReadTick`: more is coming."""
+_QUIET_TICKS = 5
+"""Ticks without any octet after which the socket itself is waited for again."""
 _SLICE = 4_096
 """Octets that the machine gets at a time: they may be 2,000 messages."""
 _TURN_S = 0.002
@@ -129,30 +130,38 @@ class _RtmpSession:
     # -- reading ----------------------------------------------------------------------
 
     async def _read_forever(self, start: Callable[..., None]) -> str:
-        wire = self._wire
-        last_read = 0.0
-        gathered = False
+        wire, machine = self._wire, self._machine
+        ticks_left = 0
         while True:
-            # What gathered is there already: no scope, no wake-up.
-            data = wire.receive_nowait() if gathered else None
-            gathered = False
-            if data is None:
+            data: bytes | None
+            if ticks_left:
+                # A publisher of small writes: no scope and no wake-up of its own.
+                data = wire.receive_nowait()
+                if data is None:
+                    ticks_left -= 1
+                    await self._engine.read_tick.wait()
+                    continue
+            else:
+                data = None
                 # Only reading may be cut short: a request half handled would never
                 # be answered.
                 with trio.CancelScope(deadline=self._deadline()):
                     data = await wire.receive_some()
-            now = trio.current_time()
             if data is None:
                 reason = await self._handle_deadline(start)
             else:
                 reason = await self._take_octets(data, start)
             if reason is not None:
                 return reason
-            if data and self._publication is not None:
-                if now - last_read < _BUSY_READ_S and len(data) < _SMALL_READ:
-                    await self._engine.read_tick.wait()
-                    gathered = True
-                last_read = trio.current_time()
+            if not data or self._publication is None or len(data) >= _SMALL_READ:
+                ticks_left = 0
+            elif ticks_left or machine.pending_bytes:
+                # A message has begun: its other chunks are being written now. From
+                # here on ticks are cheaper than wake-ups: 30 publishers of 128-octet
+                # chunks take 0.40 % of a core each, with a wake-up a message 0.79 %.
+                # What TLS has for us cannot be asked for without waiting.
+                ticks_left = 0 if wire.secure else _QUIET_TICKS
+                await self._engine.read_tick.wait()
 
     async def _take_octets(self, data: bytes, start: Callable[..., None]) -> str | None:
         """Hand octets to the machine, empty at the end, and do what comes of them."""
