@@ -1,10 +1,15 @@
 """Let publishers and viewers come and go for an hour and watch the server's memory.
 
     python bench/soak.py --minutes 60
+    python bench/soak.py --minutes 60 --simulated
 
 Starts a server of its own on loopback with ports of its own, drives it with RTMP
 publishers, RTMP, HTTP-FLV and HTTP-fMP4 viewers at random, a few of which stop reading
 or leave without a goodbye, and prints one line a minute. At the end everybody leaves.
+
+Simulated, server and clients share one process whose clock jumps to the next deadline
+whenever the sockets are quiet, and the streams have three messages a second: an hour
+takes some minutes. Memory is then that of both.
 
 Fails (exit code 1) if memory grew after the first ten minutes (the first sixth of a
 shorter run), if a task or stream is left over, or if the server logged an error.
@@ -14,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import random
 import signal
@@ -21,6 +27,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -38,9 +45,24 @@ from sansmedia.rtmp import (
     PublishAccepted,
     RtmpClient,
 )
+from trio.testing import MockClock
 
+from penstock import app, log
+from penstock.config import load
+from penstock.control import ListenerView
+
+SETTINGS = [
+    "rtmp.listen=127.0.0.1:0",
+    "http.listen=127.0.0.1:0",
+    "metrics.listen=127.0.0.1:0",
+    "api.srs.listen=",
+    "stream.republish_wait_s=5",
+    "stream.slow_viewer_s=10",
+]
 PUBLISHERS = 20
 VIEWERS = 200
+QUIET_S = 0.001
+"""The simulated clock jumps when the sockets were quiet for so long."""
 GROWTH_BYTES = 8 << 20
 """Memory may wander by this much: arenas, caches, what is in flight."""
 
@@ -55,16 +77,16 @@ class Tally:
     octets: int = 0
 
 
-def make_clip(folder: Path) -> list[MediaMessage]:
-    """Return two seconds of picture and sound as messages, headers first."""
+def make_clip(folder: Path, rate: int) -> list[MediaMessage]:
+    """Return four seconds of picture and sound as messages, headers first."""
     path = folder / "clip.flv"
     subprocess.run(
         [
             *(imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y"),
-            *("-f", "lavfi", "-i", "testsrc2=s=320x180:r=15"),
-            *("-f", "lavfi", "-i", "sine=f=440:r=44100", "-t", "2"),
-            *("-c:v", "libx264", "-g", "30", "-b:v", "200k", "-c:a", "aac"),
-            *("-b:a", "48k", "-f", "flv", str(path)),
+            *("-f", "lavfi", "-i", f"testsrc2=s=320x180:r={rate}"),
+            *("-f", "lavfi", "-i", "sine=f=440:r=44100", "-t", "4"),
+            *("-c:v", "libx264", "-g", f"{2 * rate}", "-b:v", "200k"),
+            *("-c:a", "aac", "-b:a", "48k", "-f", "flv", str(path)),
         ],
         check=True,
     )
@@ -73,6 +95,21 @@ def make_clip(folder: Path) -> list[MediaMessage]:
         MediaMessage(kinds[tag.type], tag.timestamp_ms, tag.body)
         for tag in FlvDemuxer().feed(path.read_bytes())
         if tag.type in kinds
+    ]
+
+
+def thin(clip: list[MediaMessage]) -> list[MediaMessage]:
+    """Keep the headers, all pictures, and one sound in 21: two a second.
+
+    Times become quarters of a second, so that all publishers speak at once and the
+    simulated clock has few stops.
+    """
+    sounds = [m for m in clip if m.kind is MediaKind.AUDIO]
+    kept = {id(m) for m in [sounds[0], *sounds[1::21]]}
+    return [
+        MediaMessage(m.kind, m.timestamp // 250 * 250, m.payload)
+        for m in clip
+        if m.kind is MediaKind.VIDEO or id(m) in kept
     ]
 
 
@@ -107,8 +144,8 @@ async def publish(
         port, lambda c: c.publish(name, now=trio.current_time()), PublishAccepted
     )
     lane = client.publish_lane(stream_id)
-    began = trio.current_time()
-    length = clip[-1].timestamp + 67
+    began = math.ceil(trio.current_time() * 4) / 4
+    length = 4_000
     async with stream:
         for lap in range(int(seconds * 1000 / length) + 1):
             for message in clip:
@@ -181,28 +218,20 @@ async def figures(client: httpx.AsyncClient, url: str) -> dict[str, float]:
     return found
 
 
-def start_server(ready: Path, log: Path) -> subprocess.Popen[bytes]:
+def start_server(ready: Path, log_file: Path) -> subprocess.Popen[bytes]:
     """Start a server on free ports; ``ready`` will name them."""
-    settings = [
-        "rtmp.listen=127.0.0.1:0",
-        "http.listen=127.0.0.1:0",
-        "metrics.listen=127.0.0.1:0",
-        "api.srs.listen=",
-        "stream.republish_wait_s=5",
-        "stream.slow_viewer_s=10",
-    ]
     command = [sys.executable, "-m", "penstock", "serve", "--ready-file", str(ready)]
-    for item in settings:
+    for item in SETTINGS:
         command += ["--set", item]
-    with log.open("wb") as sink:
+    with log_file.open("wb") as sink:
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=sink)
 
 
 async def soak(minutes: float, folder: Path) -> list[str]:
     """Run it; return what went wrong."""
-    clip = make_clip(folder)
-    ready, log = folder / "ready.json", folder / "server.log"
-    server = start_server(ready, log)
+    clip = make_clip(folder, 15)
+    ready, log_file = folder / "ready.json", folder / "server.log"
+    server = start_server(ready, log_file)
     try:
         with trio.fail_after(30):
             while not ready.exists():  # noqa: ASYNC110 - a file wakes nobody
@@ -216,9 +245,37 @@ async def soak(minutes: float, folder: Path) -> list[str]:
     finally:
         if server.poll() is None:
             server.kill()
-    lines = log.read_text(errors="replace").splitlines()
+    return faults + complaints(log_file)
+
+
+def complaints(log_file: Path) -> list[str]:
+    """Return the first lines of a log that no server should write."""
+    lines = log_file.read_text(errors="replace").splitlines()
     bad = [line for line in lines if " error " in line or "Traceback" in line]
-    return faults + [f"log: {line}" for line in bad[:5]]
+    return [f"log: {line}" for line in bad[:5]]
+
+
+async def simulate(minutes: float, folder: Path) -> list[str]:
+    """Run it in one process on the simulated clock; return what went wrong."""
+    clip = thin(make_clip(folder, 1))
+    settings = load(None, SETTINGS, {})
+    ports: dict[str, int] = {}
+    listening = trio.Event()
+
+    def ready(listeners: list[ListenerView]) -> None:
+        ports.update({view.name: view.port for view in listeners})
+        listening.set()
+
+    serve = partial(app.serve, settings, config_loader=lambda: settings, ready=ready)
+    log_file = folder / "server.log"
+    with log_file.open("wb") as sink:
+        log.configure(descriptor=sink.fileno())
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve)
+            await listening.wait()
+            faults = await _drive(minutes, os.getpid(), ports, clip)
+            os.kill(os.getpid(), signal.SIGTERM)
+    return faults + complaints(log_file)
 
 
 def _ports(listed: object) -> dict[str, int]:
@@ -275,9 +332,13 @@ def main() -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--simulated", action="store_true")
     arguments = parser.parse_args()
+    run, clock = soak, None
+    if arguments.simulated:
+        run, clock = simulate, MockClock(autojump_threshold=QUIET_S)
     with tempfile.TemporaryDirectory() as folder:
-        faults = trio.run(soak, arguments.minutes, Path(folder))
+        faults = trio.run(run, arguments.minutes, Path(folder), clock=clock)
     for fault in faults:
         print(f"FAULT {fault}")
     print("failed" if faults else "passed")
