@@ -184,7 +184,3 @@ class Engine:
             if len(self._stalls) > 2 * _STALL_WINDOW_S / _PROBE_S:
                 horizon = now - _STALL_WINDOW_S
                 self._stalls = [s for s in self._stalls if s[0] >= horizon]
-
-    def publishers(self) -> int:
-        """Return how many sessions publish now."""
-        return sum(s.role is Role.PUBLISH for s in self.registry.sessions.values())
