@@ -14,6 +14,7 @@ import h11
 import trio
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.worker_context import WorkerContext
@@ -32,6 +33,19 @@ _FAREWELL_S = 1.0
 
 class _Http1(H11Protocol):
     """HTTP/1.1 and nothing else: no ``Upgrade`` is heeded. Source: RFC 9110 §7.8."""
+
+    _cut = False
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        # Hypercorn's last act for an answer that was cancelled at its first line is
+        # to answer 500, which h11 calls an error of ours, as a second first line is.
+        if self._cut:
+            return
+        try:
+            await super().stream_send(event)
+        except trio.Cancelled:
+            self._cut = True
+            raise
 
     async def _check_protocol(self, event: h11.Request) -> None:
         pass
