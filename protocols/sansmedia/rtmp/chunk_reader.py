@@ -129,7 +129,7 @@ class ChunkReader:
         try:
             self._read(self._header + data if self._header else data, messages)
         except ProtocolError as error:
-            self.error = error
+            self.error = error.with_traceback(None)  # which would know us
             self.clear()
         return messages
 

@@ -43,6 +43,12 @@ class TerminationCause(enum.Enum):
     """The peer broke the protocol or one of our limits; ``error`` says how."""
 
 
+def _without_traceback(error: ProtocolError | None) -> ProtocolError | None:
+    # It knows the frames that the error passed, and they know the machine: whoever
+    # keeps both would keep a cycle.
+    return None if error is None else error.with_traceback(None)
+
+
 @attrs.frozen
 class Terminated:
     """The last event of every machine: exactly one, then silence."""
@@ -50,7 +56,9 @@ class Terminated:
     cause: TerminationCause
     reason: str = ""
     """One sentence for a log line."""
-    error: ProtocolError | None = None
+    error: ProtocolError | None = attrs.field(
+        default=None, converter=_without_traceback
+    )
     """Set if and only if the cause is `TerminationCause.VIOLATION`."""
 
 

@@ -16,7 +16,10 @@ from penstock.engine.session import Role, Session
 from penstock.engine.viewer import SlowViewer
 from penstock.net.wire import Wire
 
-__all__ = ["SessionEnd", "new_session", "run_session"]
+__all__ = ["SessionEnd", "new_session", "run_session", "run_with_tasks"]
+
+Start = Callable[..., None]
+"""A nursery's `start_soon`."""
 
 
 class SessionEnd(Exception):
@@ -70,12 +73,38 @@ async def run_session(
         _log_end(session, end)
 
 
+async def run_with_tasks(main: Callable[[Start], Awaitable[str]]) -> str:
+    """Run ``main`` and the tasks that it starts; they end with it, and it with them.
+
+    What the body of a nursery raises while a task runs is a cycle through their frames
+    when all is over: the whole session, left to a full collection. Here it is raised
+    when the tasks have ended.
+
+    Raises:
+        Exception: what ``main`` raised.
+        ExceptionGroup: what a task raised.
+    """
+    failure: Exception | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            try:
+                return await main(nursery.start_soon)
+            except Exception as error:
+                failure = error
+            finally:
+                nursery.cancel_scope.cancel()
+        assert failure is not None
+        raise failure
+    finally:
+        del failure  # it knows this frame
+
+
 def _judge(group: BaseExceptionGroup[Exception], session: Session) -> SessionEnd:
     """Find what really ended a session among all that its tasks raised."""
     leaves = list(_leaves(group))
     for error in leaves:
         if isinstance(error, SessionEnd):
-            return error
+            return SessionEnd(error.reason, error=error.error)
     for error in leaves:
         known = _reason(error)
         if known is None:

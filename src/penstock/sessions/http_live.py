@@ -25,7 +25,7 @@ from penstock.engine.unit import Form
 from penstock.engine.viewer import Viewer
 from penstock.net.wire import Wire
 
-from .barrier import SessionEnd, new_session, run_session
+from .barrier import SessionEnd, Start, new_session, run_session, run_with_tasks
 from .http_request import LivePath, RequestHead, client_address
 
 __all__ = ["plain_answer", "serve_live"]
@@ -139,17 +139,18 @@ class _LiveSession:
         self._viewer = session.viewer = viewer
         try:
             self._wire.offer(at_once)
-            async with trio.open_nursery() as nursery:
-                stream.attach(viewer, self._form(), session, trio.current_time())
-                nursery.start_soon(self._watch_client)
-                reason = await viewer.run()
-                nursery.cancel_scope.cancel()
+            stream.attach(viewer, self._form(), session, trio.current_time())
+            return await run_with_tasks(self._write)
         finally:
             stream.detach(viewer, trio.current_time())
             engine.registry.release(stream)
             self._say_goodbye(viewer, session.end_reason or viewer.end_reason)
             await engine.gate.tell(HookAction.STOP, session)
-        return reason
+
+    async def _write(self, start: Start) -> str:
+        assert self._viewer is not None
+        start(self._watch_client)
+        return await self._viewer.run()
 
     async def _admit(self) -> Stream:
         session, engine = self._session, self._engine

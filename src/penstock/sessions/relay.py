@@ -32,7 +32,7 @@ from penstock.engine.unit import Form
 from penstock.engine.viewer import SlowViewer, Viewer
 from penstock.settings import RelaySettings
 
-from .barrier import SessionEnd, new_session, run_session
+from .barrier import SessionEnd, Start, new_session, run_session, run_with_tasks
 from .rtmp_client import RemoteRefusal, RtmpConnection, open_rtmp
 
 __all__ = ["RelaySupervisor", "run_standalone"]
@@ -345,17 +345,18 @@ class _PushLeg(_Leg):
         connection.viewer = session.viewer = viewer
         session.stream, session.role = stream, Role.PLAY
         self._relay.state = "running"
+
+        async def write(start: Start) -> str:
+            start(self._watch_server)
+            return await viewer.run()
+
         try:
-            async with trio.open_nursery() as nursery:
-                stream.attach(viewer, Form("rtmp"), session, trio.current_time())
-                nursery.start_soon(self._watch_server)
-                reason = await viewer.run()
-                nursery.cancel_scope.cancel()
+            stream.attach(viewer, Form("rtmp"), session, trio.current_time())
+            return await run_with_tasks(write)
         finally:
             connection.viewer = None
             stream.detach(viewer, trio.current_time())
             self._engine.registry.release(stream)
-        return reason
 
     async def _accepted(self) -> int:
         while True:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from time import thread_time
 
 import attrs
@@ -41,7 +40,7 @@ from penstock.engine.unit import Form
 from penstock.engine.viewer import Viewer
 from penstock.net.wire import Wire
 
-from .barrier import SessionEnd, new_session, run_session
+from .barrier import SessionEnd, Start, new_session, run_session, run_with_tasks
 
 __all__ = ["serve_rtmp"]
 
@@ -118,18 +117,14 @@ class _RtmpSession:
 
     async def run(self) -> str:
         """Run the connection; return why it ended."""
-        reason = "finished"
         try:
-            async with trio.open_nursery() as nursery:
-                reason = await self._read_forever(nursery.start_soon)
-                nursery.cancel_scope.cancel()
+            return await run_with_tasks(self._read_forever)
         finally:
             await self._clean_up()
-        return reason
 
     # -- reading ----------------------------------------------------------------------
 
-    async def _read_forever(self, start: Callable[..., None]) -> str:
+    async def _read_forever(self, start: Start) -> str:
         wire, machine = self._wire, self._machine
         ticks_left = 0
         while True:
@@ -163,7 +158,7 @@ class _RtmpSession:
                 ticks_left = 0 if wire.secure else _QUIET_TICKS
                 await self._engine.read_tick.wait()
 
-    async def _take_octets(self, data: bytes, start: Callable[..., None]) -> str | None:
+    async def _take_octets(self, data: bytes, start: Start) -> str | None:
         """Hand octets to the machine, empty at the end, and do what comes of them."""
         machine = self._machine
         if not data:
@@ -193,7 +188,7 @@ class _RtmpSession:
             return idle if deadline is None else min(deadline, idle)
         return float("inf") if deadline is None else deadline
 
-    async def _handle_deadline(self, start: Callable[..., None]) -> str | None:
+    async def _handle_deadline(self, start: Start) -> str | None:
         now = trio.current_time()
         if self._publication is not None:
             idle_s = self._engine.settings.stream.publish_idle_s
@@ -202,7 +197,7 @@ class _RtmpSession:
         self._machine.handle_timeout(now)
         return await self._handle_events(start)
 
-    async def _handle_events(self, start: Callable[..., None]) -> str | None:
+    async def _handle_events(self, start: Start) -> str | None:
         machine = self._machine
         while (event := machine.next_event()) is not None:
             if type(event) is MediaReceived:
@@ -238,7 +233,7 @@ class _RtmpSession:
         else:
             self._wire.offer(data)
 
-    async def _handle(self, event: ServerEvent, start: Callable[..., None]) -> None:
+    async def _handle(self, event: ServerEvent, start: Start) -> None:
         match event:
             case MetadataReceived():
                 if self._publication is not None and self._session.stream is not None:
@@ -390,7 +385,7 @@ class _RtmpSession:
 
     # -- playing ----------------------------------------------------------------------
 
-    async def _play(self, event: PlayRequested, start: Callable[..., None]) -> None:
+    async def _play(self, event: PlayRequested, start: Start) -> None:
         session, engine = self._session, self._engine
         try:
             if self._publication is not None or self._viewer is not None:

@@ -23,6 +23,7 @@ from sansmedia.sansio.testing import (
     MachineCase,
     check_any_input,
     check_determinism,
+    check_leaves_no_cycles,
     check_linear_time,
     check_linear_work,
     check_mutations,
@@ -485,6 +486,23 @@ class HidesItsOutput(Toy):
 def test_uncounted_output_is_caught() -> None:
     with pytest.raises(AssertionError, match="octets to send"):
         check_pending_bytes(_case(HidesItsOutput))
+
+
+class KeepsItsError(Toy):
+    """Keeps an error whose traceback knows the machine."""
+
+    def receive_data(self, data: bytes, now: float) -> None:
+        if not self.is_terminated:
+            try:
+                self._parse(data, now)
+            except ProtocolError as error:
+                self._end(TerminationCause.VIOLATION, ProtocolError(error.reason))
+                self.kept = error
+
+
+def test_an_error_that_is_kept_with_its_traceback_is_caught() -> None:
+    with pytest.raises(AssertionError, match="objects in cycles"):
+        check_leaves_no_cycles(_case(KeepsItsError))
 
 
 class ReadsFromTheStart(Toy):

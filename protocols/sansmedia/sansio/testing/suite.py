@@ -7,6 +7,7 @@ the rule and the input that shows it.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -22,6 +23,7 @@ __all__ = [
     "MACHINE_CHECKS",
     "check_any_input",
     "check_determinism",
+    "check_leaves_no_cycles",
     "check_linear_time",
     "check_linear_work",
     "check_mutations",
@@ -284,6 +286,34 @@ def check_mutations(case: AnyCase, *, rounds: int = 100) -> None:
             raise AssertionError(f"{error} (input {damaged!r})") from error
 
 
+def check_leaves_no_cycles(case: AnyCase, *, rounds: int = 20) -> None:
+    """Check that an ended machine goes with its last reference, however it ended.
+
+    A cycle keeps it until a full collection, which servers ask for rarely. The usual
+    one is an error that is kept with its traceback: that knows the frames it passed,
+    and they know the machine.
+    """
+    dice = SeededDice(1)
+    damaged = [
+        mutate(dice.choice(case.seeds), case.seeds[0], dice) for _ in range(rounds)
+    ]
+    was_enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        for number, data in enumerate([*case.seeds, *damaged]):
+            check_any_input(case, data, dice_seed=number)
+            found = gc.collect(0)
+            require(
+                found == 0,
+                case.name,
+                f"left {found} objects in cycles (input {data!r})",
+            )
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 def check_pending_bytes(case: AnyCase) -> None:
     """Check that memory stays within the case's limit and that output is counted."""
     inputs = [*case.seeds, case.bulk(20_000 if Run(case).is_stream else 200)]
@@ -375,6 +405,7 @@ MACHINE_CHECKS: tuple[Callable[[AnyCase], None], ...] = (
     check_termination,
     check_timeouts_advance,
     check_mutations,
+    check_leaves_no_cycles,
     check_pending_bytes,
     check_linear_work,
 )
