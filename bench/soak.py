@@ -18,7 +18,6 @@ shorter run), if a task or stream is left over, or if the server logged an error
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import math
 import os
@@ -302,10 +301,6 @@ async def _drive(
             steps = max(6, round(minutes))
             for step in range(1, steps + 1):
                 await trio.sleep(minutes * 60 / steps)
-                if pid == os.getpid():
-                    # The server asks for full collections rarely, and the clients'
-                    # garbage would wait with its own: 9 MiB in an hour.
-                    gc.collect()
                 memory.append(process.memory_info().rss)
                 cpu = sum(process.cpu_times()[:2]) / (minutes * 60 * step / steps)
                 print(

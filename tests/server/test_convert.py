@@ -308,7 +308,8 @@ def test_frames_before_their_configuration_are_counted() -> None:
     converter = FlvToFrames(MillisecondTimeline(), epoch=1)
     picture = VideoPacket(VideoCodecId.AVC, CODED, b"x")
     assert ingest([video([picture])], converter) == []
-    assert converter.unready == 1
+    assert converter.damaged == 1
+    assert "before its decoder configuration" in converter.damage_reason
 
 
 @settings(max_examples=200, deadline=None)

@@ -10,6 +10,7 @@ import pytest
 import trio
 from sansmedia.rtmp import (
     ConnectRequested,
+    DataReceived,
     MediaMessage,
     PlayRequested,
     PlayStarted,
@@ -39,6 +40,12 @@ async def play(server: Any) -> Any:
     return peer
 
 
+async def send_caption(publisher: Any, stream_id: int) -> None:
+    values = ("onTextData", {"text": "a caption"})
+    publisher.machine.send_data(stream_id, 0, values, now=trio.current_time())
+    await publisher.push()
+
+
 def url(server: Any, name: str) -> str:
     return f"rtmp://127.0.0.1:{server.ports['rtmp']}/live/{name}"
 
@@ -57,6 +64,9 @@ async def test_a_pull_publishes_what_it_fetches(
             run = media.headers() + media.group(0)
             await publisher.send(stream_id, run)
             assert bodies(await viewer.receive_media(len(run))) == bodies(run)
+            await send_caption(publisher, stream_id)
+            caption = await viewer.next(DataReceived)
+            assert caption.values == ("onTextData", {"text": "a caption"})
             sessions = edge.engine.registry.sessions.values()
             (pull,) = [s for s in sessions if s.relay_id is not None]
             assert pull.role.value == "publish"
@@ -249,6 +259,9 @@ async def test_the_relay_command_forwards_until_the_source_ends(
             run = media.headers() + media.group(0)
             await publisher.send(stream_id, run)
             assert bodies(await viewer.receive_media(len(run))) == bodies(run)
+            await send_caption(publisher, stream_id)
+            caption = await viewer.next(DataReceived)
+            assert caption.values == ("onTextData", {"text": "a caption"})
             await publisher.close()
         assert codes == [0]
 

@@ -44,6 +44,7 @@ _CODED: Final = (VideoPacketType.CODED_FRAMES, VideoPacketType.CODED_FRAMES_X)
 _NEEDS_CONFIGURATION: Final = frozenset(
     (Codec.H264, Codec.H265, Codec.AAC, Codec.OPUS, Codec.FLAC)
 )
+_TOO_EARLY: Final = "a frame came before its decoder configuration"
 
 
 @attrs.define(eq=False)
@@ -65,11 +66,9 @@ class FlvToFrames:
 
     def __init__(self, timeline: MillisecondTimeline, *, epoch: int) -> None:
         self.damaged = 0
-        """Messages that could not be read."""
+        """Messages that could not be read, and frames before their configuration."""
         self.damage_reason = ""
         """What was wrong with the first of them."""
-        self.unready = 0
-        """Frames that came before their decoder configuration."""
         self._timeline = timeline
         self._epoch = epoch
         self._sequence = 0
@@ -88,8 +87,7 @@ class FlvToFrames:
                 return self._video(message, now)
             return self._audio(message, now)
         except ProtocolError as error:
-            self.damaged += 1
-            self.damage_reason = self.damage_reason or str(error)
+            self._note_damage(str(error))
             return []
 
     def data(self, timestamp_ms: int, payload: bytes, now: float) -> Frame:
@@ -136,7 +134,7 @@ class FlvToFrames:
             return None
         if state is None:
             if video_codec(packet.codec) in _NEEDS_CONFIGURATION:
-                self.unready += 1
+                self._note_damage(_TOO_EARLY)
                 return None
             state = self._configure_video(packet, None)
         if not packet.payload:
@@ -172,8 +170,7 @@ class FlvToFrames:
                 described = parameters(codec, configuration)
             except ProtocolError as error:
                 # We only describe it; a decoder may well understand it.
-                self.damaged += 1
-                self.damage_reason = self.damage_reason or str(error)
+                self._note_damage(str(error))
         return self._remember(
             configuration,
             Track(
@@ -193,8 +190,7 @@ class FlvToFrames:
         try:
             track = completed(state.track, payload)
         except ProtocolError as error:
-            self.damaged += 1
-            self.damage_reason = self.damage_reason or str(error)
+            self._note_damage(str(error))
             return
         if track is not state.track:
             state.track = track
@@ -234,7 +230,7 @@ class FlvToFrames:
             return None
         if state is None:
             if audio_codec(packet.codec) in _NEEDS_CONFIGURATION:
-                self.unready += 1
+                self._note_damage(_TOO_EARLY)
                 return None
             state = self._configure_audio(body, packet, None)
             if state is None:
@@ -307,6 +303,10 @@ class FlvToFrames:
         return None
 
     # -- tracks and frames -------------------------------------------------------------
+
+    def _note_damage(self, reason: str) -> None:
+        self.damaged += 1
+        self.damage_reason = self.damage_reason or reason
 
     def _next_generation(self, kind: TrackKind, track_id: int) -> int:
         state = self._tracks.get((kind, track_id))

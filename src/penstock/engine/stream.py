@@ -71,6 +71,8 @@ class Publication:
     meters: dict[tuple[TrackKind, int], TrackMeter] = attrs.field(factory=dict)
     frames: int = 0
     octets: int = 0
+    damaged: int = 0
+    """Messages that could not be read, and frames before their configuration."""
     live_since: float | None = None
     """Unix seconds of the first frame."""
     rate: ShortRate = attrs.field(factory=ShortRate)

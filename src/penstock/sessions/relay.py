@@ -11,6 +11,7 @@ import attrs
 import trio
 from sansmedia.rtmp import (
     ClientEvent,
+    DataReceived,
     MediaReceived,
     MetadataReceived,
     PlayEnded,
@@ -23,7 +24,6 @@ from sansmedia.sansio import ProtocolError
 
 from penstock import log
 from penstock.control import RelayView
-from penstock.convert.flv_to_frames import FlvToFrames
 from penstock.engine.engine import Engine
 from penstock.engine.registry import Refusal
 from penstock.engine.session import Role, Session, StreamKey
@@ -33,6 +33,7 @@ from penstock.engine.viewer import SlowViewer, Viewer
 from penstock.settings import RelaySettings
 
 from .barrier import SessionEnd, Start, new_session, run_session, run_with_tasks
+from .ingest import FlvIngest
 from .rtmp_client import RemoteRefusal, RtmpConnection, open_rtmp
 
 __all__ = ["RelaySupervisor", "run_standalone"]
@@ -262,7 +263,7 @@ class _PullLeg(_Leg):
     ) -> None:
         super().__init__(engine, connection, session, relay, address)
         self._publication: Publication | None = None
-        self._ingest: FlvToFrames | None = None
+        self._ingest: FlvIngest | None = None
         self._fed = self._watched = trio.current_time()
 
     async def _run(self) -> str:
@@ -288,7 +289,7 @@ class _PullLeg(_Leg):
         match event:
             case PlayStarted():
                 self._relay.state = "running"
-            case MediaReceived() | MetadataReceived():
+            case MediaReceived() | MetadataReceived() | DataReceived():
                 self._fed = trio.current_time()
                 if self._publication is None:
                     # Not before: a server may keep us waiting for its publisher,
@@ -296,28 +297,24 @@ class _PullLeg(_Leg):
                     self._publication = await self._engine.registry.claim(
                         self._session, self._relay.key
                     )
-                    self._ingest = FlvToFrames(
-                        self._publication.timeline, epoch=self._publication.epoch
-                    )
+                    assert self._session.stream is not None
+                    self._ingest = FlvIngest(self._session.stream, self._publication)
                 self._push(event)
             case PlayEnded():
                 raise RemoteRefusal(event.reason or "the stream ended")
             case _:
                 pass
 
-    def _push(self, event: MediaReceived | MetadataReceived) -> None:
-        stream, ingest, now = self._session.stream, self._ingest, self._fed
-        if stream is None or ingest is None:
-            return
-        if isinstance(event, MetadataReceived):
-            stream.set_metadata(dict(event.values), now)
-            return
-        for message in event.messages:
-            frames = ingest.convert(message, now)
-            for track in ingest.announced():
-                stream.announce(track, now)
-            for frame in frames:
-                stream.push(frame)
+    def _push(self, event: MediaReceived | MetadataReceived | DataReceived) -> None:
+        ingest, now = self._ingest, self._fed
+        assert ingest is not None
+        match event:
+            case MediaReceived():
+                ingest.take_media(event.messages, now)
+            case MetadataReceived():
+                ingest.take_metadata(event.values, now)
+            case DataReceived():
+                ingest.take_data(event.timestamp, event.payload, now)
 
     def _is_unwatched(self) -> bool:
         """Tell whether a relay on demand has been without viewers for long."""
@@ -444,6 +441,14 @@ async def _forward(
                             stream_id,
                             event.timestamp,
                             ("@setDataFrame", "onMetaData", event.values),
+                            now=trio.current_time(),
+                        )
+                        sink.send()
+                    case DataReceived():
+                        sink.machine.send_data(
+                            stream_id,
+                            event.timestamp,
+                            event.values,
                             now=trio.current_time(),
                         )
                         sink.send()

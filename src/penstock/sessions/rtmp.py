@@ -31,7 +31,6 @@ from sansmedia.sansio import Terminated, TerminationCause
 
 from penstock import log
 from penstock.control import HookAction
-from penstock.convert.flv_to_frames import FlvToFrames
 from penstock.engine.engine import Engine
 from penstock.engine.registry import Refusal, check_key
 from penstock.engine.session import Role, Session, StreamKey
@@ -41,6 +40,7 @@ from penstock.engine.viewer import Viewer
 from penstock.net.wire import Wire
 
 from .barrier import SessionEnd, Start, new_session, run_session, run_with_tasks
+from .ingest import FlvIngest
 
 __all__ = ["serve_rtmp"]
 
@@ -109,7 +109,7 @@ class _RtmpSession:
         self._connected = False
         self._caps_ex = 0
         self._publication: Publication | None = None
-        self._ingest: FlvToFrames | None = None
+        self._ingest: FlvIngest | None = None
         self._viewer: Viewer | None = None
         self._media_stream_id = 0
         self._form = Form("rtmp")
@@ -236,12 +236,12 @@ class _RtmpSession:
     async def _handle(self, event: ServerEvent, start: Start) -> None:
         match event:
             case MetadataReceived():
-                if self._publication is not None and self._session.stream is not None:
-                    self._session.stream.set_metadata(
-                        dict(event.values), trio.current_time()
-                    )
+                if self._ingest is not None:
+                    self._ingest.take_metadata(event.values, trio.current_time())
             case DataReceived():
-                self._take_data(event)
+                if self._ingest is not None:
+                    now = trio.current_time()
+                    self._ingest.take_data(event.timestamp, event.payload, now)
             case ConnectRequested():
                 await self._connect(event)
             case PublishRequested():
@@ -340,7 +340,8 @@ class _RtmpSession:
             raise
         self._publication = publication
         self._media_stream_id = event.stream_id
-        self._ingest = FlvToFrames(publication.timeline, epoch=publication.epoch)
+        assert session.stream is not None
+        self._ingest = FlvIngest(session.stream, publication)
         self._last_media = trio.current_time()
         self._machine.accept(event.request_id, now=trio.current_time())
         log.info(
@@ -351,26 +352,10 @@ class _RtmpSession:
         )
 
     def _take_media(self, event: MediaReceived) -> None:
-        stream, ingest = self._session.stream, self._ingest
-        if stream is None or ingest is None:
+        if self._ingest is None:
             return  # sent before the answer, or after the end
-        now = trio.current_time()
-        self._last_media = now
-        for message in event.messages:
-            frames = ingest.convert(message, now)
-            for track in ingest.announced():
-                stream.announce(track, now)
-            for frame in frames:
-                stream.push(frame)
-
-    def _take_data(self, event: DataReceived) -> None:
-        stream, ingest = self._session.stream, self._ingest
-        if stream is not None and ingest is not None:
-            now = trio.current_time()
-            frame = ingest.data(event.timestamp, event.payload, now)
-            for track in ingest.announced():
-                stream.announce(track, now)
-            stream.push(frame)
+        self._last_media = trio.current_time()
+        self._ingest.take_media(event.messages, self._last_media)
 
     async def _end_publication(self) -> None:
         publication = self._publication

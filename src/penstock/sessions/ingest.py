@@ -1,0 +1,61 @@
+"""What a publisher sends into its stream: the same for listeners and relays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from sansmedia.rtmp import MediaMessage
+
+from penstock import log
+from penstock.convert.flv_to_frames import FlvToFrames
+from penstock.engine.stream import Publication, Stream
+from penstock.media import Frame
+
+__all__ = ["FlvIngest"]
+
+
+class FlvIngest:
+    """FLV messages of one publication into its stream. Nothing here waits.
+
+    Args:
+        stream: Where frames go.
+        publication: Whose they are.
+    """
+
+    def __init__(self, stream: Stream, publication: Publication) -> None:
+        self._stream = stream
+        self._publication = publication
+        self._converter = FlvToFrames(publication.timeline, epoch=publication.epoch)
+
+    def take_media(self, messages: Iterable[MediaMessage], now: float) -> None:
+        """Push the frames of a run of messages."""
+        for message in messages:
+            self._push(self._converter.convert(message, now), now)
+        if self._converter.damaged != self._publication.damaged:
+            self._note_damage()
+
+    def take_data(self, timestamp_ms: int, payload: bytes, now: float) -> None:
+        """Push an AMF data message as a frame of the data track."""
+        self._push([self._converter.data(timestamp_ms, payload, now)], now)
+
+    def take_metadata(self, values: Mapping[str, object], now: float) -> None:
+        """Hand on what ``onMetaData`` says."""
+        self._stream.set_metadata(dict(values), now)
+
+    def _push(self, frames: list[Frame], now: float) -> None:
+        for track in self._converter.announced():
+            self._stream.announce(track, now)
+        for frame in frames:
+            self._stream.push(frame)
+
+    def _note_damage(self) -> None:
+        """Count what could not be read; one log line a publication."""
+        publication = self._publication
+        if not publication.damaged:
+            log.warning(
+                "damaged media",
+                session=publication.session.id,
+                stream=str(self._stream.key),
+                reason=self._converter.damage_reason,
+            )
+        publication.damaged = self._converter.damaged
