@@ -7,10 +7,12 @@ from typing import TypeVar
 
 import trio
 
-__all__ = ["SLICE_S", "in_slices"]
+__all__ = ["in_slices"]
 
-SLICE_S = 0.001
-"""How long one slice may take; the loop's budget is 2 ms."""
+_SLICE_S = 0.0005
+"""How long one slice may take. The loop's budget is 2 ms, and a slice may meet a young
+collection (0.7 ms with 1,000 streams) and the steps before its first look at the
+clock."""
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -25,12 +27,12 @@ async def in_slices(items: Iterable[Item], make: Callable[[Item], Made]) -> list
     """
     await trio.lowlevel.checkpoint()
     made: list[Made] = []
-    deadline = trio.current_time() + SLICE_S
+    deadline = trio.current_time() + _SLICE_S
     for item in items:
         made.append(make(item))
         if trio.current_time() >= deadline:
             await trio.lowlevel.checkpoint()
-            deadline = trio.current_time() + SLICE_S
+            deadline = trio.current_time() + _SLICE_S
     if made:
         # What the caller does with the list is not part of our last slice.
         await trio.lowlevel.checkpoint()

@@ -11,7 +11,6 @@ from operator import attrgetter
 from typing import TypeVar
 
 import attrs
-import trio
 
 from penstock.control import (
     Control,
@@ -23,6 +22,7 @@ from penstock.control import (
 )
 from penstock.control.system import SystemFigures
 from penstock.settings import SrsApiSettings
+from penstock.slices import in_slices
 
 from . import figures, listings, shapes
 from .answers import Answer, error, text
@@ -34,9 +34,6 @@ from .requests import ApiRequest, page
 __all__ = ["Endpoint", "Endpoints"]
 
 Endpoint = Callable[[ApiRequest], Awaitable[Answer]]
-
-SLICE_S = 0.001
-"""How long encoding a list may hold the event loop; its budget is 2 ms."""
 
 PIECE = 64 << 10
 """Octets of a list that leave at once."""
@@ -309,26 +306,9 @@ class Endpoints:
     ) -> Answer:
         """Encode a page of a list in slices that leave the event loop to others."""
         head = await self._ok(b'{"%s":[' % key.encode())
-        pieces: list[bytes] = []
-        parts: list[bytes] = []
-        size = 0
-        deadline = trio.current_time() + SLICE_S
-        for view in views:
-            parts.append(encode(shape(view)))
-            size += len(parts[-1])
-            if size >= PIECE:
-                pieces.append(b",".join([*parts, b""]))
-                parts, size = [], 0
-            if trio.current_time() >= deadline:
-                await trio.lowlevel.checkpoint()
-                deadline = trio.current_time() + SLICE_S
-        pieces.append(b",".join(parts))
-        if not parts and len(pieces) > 1:
-            pieces[-2] = pieces[-2][:-1]
-        pieces.append(b"]}")
-        if len(pieces) == 2:
-            return attrs.evolve(head, body=b"".join([head.body, *pieces]))
-        return attrs.evolve(head, more=tuple(pieces))
+        items = await in_slices(views, lambda view: encode(shape(view)))
+        first, *more = _pieces(items)
+        return attrs.evolve(head, body=head.body + first, more=tuple(more))
 
     # Raw and clusters
 
@@ -393,6 +373,20 @@ class Endpoints:
                 server = await self._control.server()
                 origin = _origin(request, server, query.get("vhost", ""))
         return Answer(encode({"code": 0, "data": {"query": echoed, "origin": origin}}))
+
+
+def _pieces(items: Sequence[bytes]) -> list[bytes]:
+    """Return the rest of a list, its end too, in pieces of about `PIECE` octets."""
+    pieces: list[bytes] = []
+    gathered: list[bytes] = []
+    size = 0
+    for item in items:
+        gathered.append(item)
+        size += len(item)
+        if size >= PIECE:
+            pieces.append(b",".join(gathered))
+            gathered, size = [b""], 0
+    return [*pieces, b",".join(gathered) + b"]}"]
 
 
 def _sweep(table: IdTable, views: Sequence[View]) -> None:
