@@ -247,6 +247,25 @@ def test_nanoseconds_survive_to_the_tick(nanoseconds: int, composition: int) -> 
     assert abs(shown.pts - frame.pts) <= 45
 
 
+def test_a_form_without_side_info_has_media_and_their_configuration() -> None:
+    colour = amf0.encode_values("colorInfo", {"colorConfig": {"bitDepth": 10.0}})
+    layout = b"\x01\x06\x00\x00\x00\x3f"
+    opus = AudioCodecId.OPUS
+    head = (CODECS / "opus_head_6.bin").read_bytes()
+    start = video([VideoPacket(VideoCodecId.HEVC, START, HEVC)])
+    begin = audio([AudioPacket(opus, AudioPacketType.SEQUENCE_START, head)])
+    picture = video([VideoPacket(VideoCodecId.HEVC, CODED, b"picture")])
+    colours = video([VideoPacket(VideoCodecId.HEVC, VideoPacketType.METADATA, colour)])
+    channels = audio([AudioPacket(opus, AudioPacketType.MULTICHANNEL_CONFIG, layout)])
+    form = Form("flv", side_info=False)
+    described = convert(
+        converter_for(form), ingest([start, colours, begin, channels, picture, colours])
+    )
+    plain = convert(converter_for(form), ingest([start, begin, picture]))
+    assert [u.data for u in described] == [u.data for u in plain]
+    assert [u.config for u in described] == [u.config for u in plain]
+
+
 def test_colour_and_channels_that_change_are_passed_on() -> None:
     colour = amf0.encode_values("colorInfo", {"colorConfig": {"bitDepth": 10.0}})
     layout = b"\x01\x06\x00\x00\x00\x3f"

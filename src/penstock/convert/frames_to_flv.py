@@ -257,6 +257,13 @@ class _BodyConverter:
                         track, AudioPacketType.SEQUENCE_START, track.configuration
                     )
                 )
+        if self._form.side_info:
+            bodies += self._side_info(track, old)
+        return [self._wrapping.wrap(kind, time_ms, body) for body in bodies]
+
+    def _side_info(self, track: Track, old: Track | None) -> list[bytes]:
+        """Return the bodies that describe a track, without what has not changed."""
+        bodies = []
         if track.metadata and (old is None or old.metadata != track.metadata):
             # The frame type means nothing here, but FFmpeg 9 takes for a picture what
             # is not marked as a command. Of several tracks a command would hide them.
@@ -271,7 +278,7 @@ class _BodyConverter:
             bodies.append(
                 self._encode_audio(track, AudioPacketType.MULTICHANNEL_CONFIG, layout)
             )
-        return [self._wrapping.wrap(kind, time_ms, body) for body in bodies]
+        return bodies
 
     @staticmethod
     def _has_sequence_header(track: Track) -> bool:

@@ -25,6 +25,8 @@ class Form:
     """Carry more than the main track of each kind (E-RTMP clients that said so)."""
     nanoseconds: bool = False
     """Carry times finer than milliseconds (E-RTMP clients that said so)."""
+    side_info: bool = True
+    """Carry E-RTMP packets that only describe media: HDR, the layout of channels."""
 
 
 @attrs.define(eq=False)

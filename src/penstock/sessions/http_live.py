@@ -172,7 +172,10 @@ class _LiveSession:
             framing = "raw"
         else:
             framing = "chunked"
-        return Form(_FORMATS[self._path.extension][0], framing)
+        extension = self._path.extension
+        # mpegts.js 1.8 gives up a stream at the first packet that describes it.
+        in_a_page = extension == ".flv" and self._head.is_from_a_browser
+        return Form(_FORMATS[extension][0], framing, side_info=not in_a_page)
 
     def _preamble(self) -> bytes:
         """Return the answer's head; it goes out only when there is media."""

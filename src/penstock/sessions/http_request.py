@@ -44,6 +44,11 @@ class RequestHead:
         """True for a WebSocket handshake. RFC 6455 §4.1."""
         return "websocket" in self.header("upgrade").lower()
 
+    @property
+    def is_from_a_browser(self) -> bool:
+        """True if a page asks: every browser's User-Agent begins like this."""
+        return self.header("user-agent").startswith("Mozilla/")
+
 
 @attrs.frozen
 class LivePath:

@@ -17,6 +17,7 @@ import httpx
 import pytest
 import websockets.exceptions
 import websockets.sync.client
+from playwright.sync_api import Browser, sync_playwright
 
 if TYPE_CHECKING:
     from tests.interop.conftest import (
@@ -453,3 +454,15 @@ def actors(
 ) -> Actors:
     """Publishers and viewers that are programs of other people."""
     return Actors(start, peer, ffmpeg9, frame_reader, clips, certificate, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def browser(peer: Any) -> Iterator[Browser]:
+    """Chromium of the distribution."""
+    path = peer("chromium")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--headless=new"]
+        )
+        yield running
+        running.close()

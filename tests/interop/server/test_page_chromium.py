@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 if TYPE_CHECKING:
     from tests.interop.conftest import Start
@@ -87,18 +87,6 @@ def demo(start: Start, tmp_path: Path, wait_until: Any) -> Iterator[Demo]:
     assert program.wait() == 0, program.said
     assert "Traceback" not in program.said
     assert " error " not in program.said
-
-
-@pytest.fixture(scope="module")
-def browser(peer: Any) -> Iterator[Browser]:
-    """Chromium of the distribution."""
-    path = peer("chromium")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox", "--headless=new"]
-        )
-        yield running
-        running.close()
 
 
 def visit(browser: Browser, address: str, seconds: float, **options: Any) -> Page:
