@@ -6,6 +6,7 @@ Whatever a person can put right is one line on standard error and exit code 2.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -14,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from typing import NoReturn
 
 import trio
 
@@ -95,10 +97,15 @@ def _networks(settings: Settings) -> str:
     return ", within publish_allow and publish_deny" if limited else ""
 
 
+class _Parser(argparse.ArgumentParser):
+    """Complains in one line, as everything here does."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_CONFIG, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="penstock", description="A live media server for one box."
-    )
+    parser = _Parser(prog="penstock", description="A live media server for one box.")
     version = importlib.metadata.version("penstock")
     parser.add_argument("--version", action="version", version=f"penstock {version}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -121,7 +128,13 @@ def _parser() -> argparse.ArgumentParser:
     item.set_defaults(run=_check_command)
     item = command("probe", "Look at a live stream: tracks, rates, start delay.")
     item.add_argument("url", metavar="URL", help="rtmp(s):// or http(s)://")
-    item.add_argument("--seconds", type=_seconds, default=5.0, metavar="N")
+    item.add_argument(
+        "--seconds",
+        type=_seconds,
+        default=5.0,
+        metavar="N",
+        help="how long to look after the first frame (default: 5)",
+    )
     item.add_argument("--json", action="store_true", help="print one JSON object")
     item.set_defaults(run=_probe_command)
     item = command("relay", "Forward a stream from one RTMP server to another.")
@@ -148,10 +161,11 @@ def _add_sets(parser: argparse.ArgumentParser) -> None:
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= 3600:
-        raise argparse.ArgumentTypeError("expected more than 0, at most 3600")
-    return value
+    with contextlib.suppress(ValueError):
+        value = float(text)
+        if 0 < value <= 3600:
+            return value
+    raise argparse.ArgumentTypeError("expected a number above 0, at most 3600")
 
 
 def _serve_command(arguments: argparse.Namespace) -> int:
@@ -261,9 +275,9 @@ def _announcer(settings: Settings, ready_file: str | None) -> Ready:
         shown = ", ".join(
             f"{item.name} {Address(item.address, item.port)}" for item in listeners
         )
-        _say(f"penstock {version} is ready: {shown}")
         if ready_file is not None:
             _write_ready_file(ready_file, version, listeners)
+        _say(f"penstock {version} is ready: {shown}")
         _notify("READY=1")
 
     return announce

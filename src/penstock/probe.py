@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 import attrs
 import av
@@ -23,6 +25,7 @@ SCHEMES = ("rtmp://", "rtmps://", "http://", "https://")
 
 _OPEN_TIMEOUT_S = 15.0
 _READ_TIMEOUT_S = 15.0
+_NOTHING = "nothing came within {:g} s; does anybody publish it?"
 # FFmpeg looks at 5 s of a stream before it hands out any, which would hide the delay;
 # a track that shows itself later is still counted.
 _ANALYSE_US = "200000"
@@ -96,10 +99,32 @@ async def probe(url: str, seconds: float = 5.0) -> ProbeReport:
     return await trio.to_thread.run_sync(_read, url, seconds, abandon_on_cancel=True)
 
 
+def _check_address(url: str) -> None:
+    """Refuse what FFmpeg would refuse with a word that helps nobody."""
+    scheme = url.partition(":")[0]
+    wanted = "app/name" if scheme.startswith("rtmp") else "path"
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    # The name may stand behind the app's query: rtmp://host/app?vhost=x/name.
+    path = f"{parts.path}{parts.query}" if host else ""
+    if not host or path.strip("/").count("/") < wanted.count("/") or path in ("", "/"):
+        raise ProbeError(f"{mask_url(url)}: expected {scheme}://host[:port]/{wanted}")
+    try:
+        socket.getaddrinfo(host, port)
+    except (OSError, UnicodeError):
+        raise ProbeError(f"{mask_url(url)}: no host of the name {host}") from None
+
+
 def _read(url: str, seconds: float) -> ProbeReport:
+    _check_address(url)
     begun = time.monotonic()
     shown = mask_url(url)
-    options = {"analyzeduration": _ANALYSE_US, "fflags": "nobuffer"}
+    # Not "nobuffer": the packets that FFmpeg looked at would be lost, and with them
+    # the key frame that the stream starts with.
+    options = {"analyzeduration": _ANALYSE_US}
     if url.startswith("rtmp"):
         options["rtmp_live"] = "live"
     try:
@@ -107,9 +132,17 @@ def _read(url: str, seconds: float) -> ProbeReport:
             url, options=options, timeout=(_OPEN_TIMEOUT_S, _READ_TIMEOUT_S)
         )
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise ProbeError(f"{shown}: {_reason(error)}") from None
+        reason = _reason(error)
+        if time.monotonic() - begun >= _OPEN_TIMEOUT_S:
+            reason = _NOTHING.format(_OPEN_TIMEOUT_S)
+        raise ProbeError(f"{shown}: {reason}") from None
     with contextlib.closing(container):
-        tallies = {stream.index: _Tally(stream) for stream in container.streams}
+        # FFmpeg makes a "subtitle" of FLV's metadata, at times of its own.
+        tallies = {
+            stream.index: _Tally(stream)
+            for stream in container.streams
+            if stream.type in ("video", "audio")
+        }
         try:
             delay = _count(container, tallies, begun, seconds)
         except (av.FFmpegError, OSError) as error:
@@ -129,12 +162,7 @@ def _read(url: str, seconds: float) -> ProbeReport:
             watched_s=round(time.monotonic() - begun, 3),
             media_s=round(media, 3),
             bitrate_bps=int(octets * 8 / media) if media > 0 else 0,
-            # FFmpeg makes a "subtitle" of FLV's metadata; what never came is no track.
-            tracks=tuple(
-                _track(tally)
-                for tally in tallies.values()
-                if tally.stream.type in ("video", "audio")
-            ),
+            tracks=tuple(_track(tally) for tally in tallies.values()),
         )
 
 
@@ -156,7 +184,8 @@ def _count(
         now = time.monotonic()
         if until is None:
             until = now + seconds
-        if packet.size and packet.dts is not None and packet.time_base is not None:
+        is_media = packet.stream.type in ("video", "audio") and packet.size > 0
+        if is_media and packet.dts is not None and packet.time_base is not None:
             tally = tallies.setdefault(packet.stream_index, _Tally(packet.stream))
             at = float(packet.dts * packet.time_base)
             tally.packets += 1
@@ -186,7 +215,8 @@ def _track(tally: _Tally) -> TrackReport:
     share = (tally.packets - 1) / tally.packets if tally.packets > 1 else 0.0
     return TrackReport(
         kind=stream.type,
-        codec=context.name if context is not None else "",
+        # A decoder has a name of its own, as "libdav1d".
+        codec=context.codec.canonical_name if context is not None else "",
         profile=str(getattr(context, "profile", None) or ""),
         width=context.width if video else 0,
         height=context.height if video else 0,
@@ -204,7 +234,7 @@ def _track(tally: _Tally) -> TrackReport:
 def _reason(error: Exception) -> str:
     text = getattr(error, "strerror", None) or str(error)
     known = {
-        "Immediate exit requested": "no answer in time",
+        "Immediate exit requested": _NOTHING.format(_READ_TIMEOUT_S),
         "Input/output error": "the server refused or closed the connection",
         "End of file": "it ended before the first frame",
         "Invalid data found when processing input": "no media could be made out",
@@ -237,7 +267,7 @@ def as_text(report: ProbeReport) -> str:
         if track.key_frames > 1:
             parts.append(f"key frame every {track.key_distance_s:.2f} s")
         elif track.kind == "video":
-            parts.append(f"{track.key_frames} key frame")
+            parts.append("1 key frame" if track.key_frames else "no key frame")
         if track.b_frames:
             parts.append("B-frames")
         lines.append("  " + ", ".join(parts))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import types
@@ -13,7 +14,7 @@ import pytest
 import trio
 
 import penstock
-from penstock import cli, demo, log
+from penstock import cli, demo, log, probe
 from penstock.config import Address, bind_error, load
 from penstock.control import ListenerView
 from penstock.settings import Settings
@@ -120,6 +121,26 @@ def test_serving_says_once_what_is_bound_and_writes_the_ready_file(
     assert seen == [load(None, ["rtmp.merge_ms=1"], {})]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], "penstock: the following arguments are required: COMMAND"),
+        (["srve"], "penstock: argument COMMAND: invalid choice: 'srve'"),
+        (["serve", "--nope"], "penstock: unrecognized arguments: --nope"),
+        (["probe"], "penstock probe: the following arguments are required: URL"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_exit_code_2(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], expected: str
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(expected)
+    assert line.endswith(" --help)")
+
+
 def test_a_busy_port_is_one_line_and_exit_code_2(
     fake_app: Callable[[Any], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -143,7 +164,10 @@ def test_an_unwritable_ready_file_is_one_line_and_exit_code_2(
 
     fake_app(serve)
     assert cli.serve(Settings(), ready_file="/nonexistent/ready") == 2
-    assert "--ready-file: /nonexistent/ready cannot" in capsys.readouterr().err
+    captured = capsys.readouterr()
+    assert "--ready-file: /nonexistent/ready cannot" in captured.err
+    # Whoever waits for the line must not take it for ready.
+    assert "is ready" not in captured.out
 
 
 @pytest.mark.parametrize(
@@ -193,6 +217,60 @@ def test_probing_something_else_is_refused(
     assert "expected rtmp://" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("rtmp://127.0.0.1", "expected rtmp://host[:port]/app/name"),
+        ("rtmp://", "expected rtmp://host[:port]/app/name"),
+        ("rtmps://127.0.0.1/live", "expected rtmps://host[:port]/app/name"),
+        ("http://", "expected http://host[:port]/path"),
+        ("rtmp://127.0.0.1:x/live/a", "expected rtmp://host[:port]/app/name"),
+    ],
+)
+def test_probing_half_an_address_says_what_is_missing(
+    capsys: pytest.CaptureFixture[str], url: str, expected: str
+) -> None:
+    assert cli.main(["probe", url]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"penstock: {url}: {expected}")
+
+
+def test_probing_a_host_that_does_not_exist_says_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*arguments: object, **options: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    assert cli.main(["probe", "rtmp://no.example/live/a?token=x"]) == 1
+    assert capsys.readouterr().err == (
+        "penstock: rtmp://no.example/live/a?token=***: no host of the name no.example\n"
+    )
+
+
+def test_probing_a_server_that_says_nothing_tells_it_from_a_refusal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "_OPEN_TIMEOUT_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"rtmp://127.0.0.1:{silent.getsockname()[1]}/live/a"
+        assert cli.main(["probe", url]) == 1
+    assert "nothing came within 0.1 s; does anybody publish it?" in (
+        capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize("seconds", ["0", "abc", "nan"])
+def test_probing_for_no_time_is_one_line(
+    capsys: pytest.CaptureFixture[str], seconds: str
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["probe", "--seconds", seconds, "rtmp://127.0.0.1/live/a"])
+    assert caught.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "expected a number above 0, at most 3600" in line
+
+
 def test_relaying_something_else_is_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -203,8 +281,6 @@ def test_relaying_something_else_is_refused(
 def test_the_service_manager_is_told(
     fake_app: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    import socket
-
     async def serve(settings: Settings, *, config_loader: Any, ready: Any) -> int:
         await trio.lowlevel.checkpoint()
         ready(LISTENERS)
@@ -238,8 +314,6 @@ def test_the_demo_takes_free_ports_for_busy_ones_and_says_so() -> None:
 
 
 def test_a_port_that_somebody_listens_on_is_busy() -> None:
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         settings = load(None, [f"http.listen=127.0.0.1:{port}", "rtmp.listen="], {})
