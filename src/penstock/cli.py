@@ -230,9 +230,18 @@ def _probe_command(arguments: argparse.Namespace) -> int:
 
 
 def _relay_command(arguments: argparse.Namespace) -> int:
+    from sansmedia.rtmp import decode_url
+    from sansmedia.sansio import ProtocolError
+
     for url in (arguments.source, arguments.destination):
-        if not url.startswith(("rtmp://", "rtmps://")):
-            return _complain(f"expected an rtmp:// or rtmps:// URL, not {url!r}")
+        try:
+            address = decode_url(url)
+        except ProtocolError:
+            address = None
+        if address is None or not address.name:
+            return _complain(
+                f"expected rtmp(s)://host[:port]/app/name, not {log.mask_url(url)}"
+            )
     from penstock.sessions import relay
 
     log.configure()

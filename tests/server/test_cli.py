@@ -274,8 +274,10 @@ def test_probing_for_no_time_is_one_line(
 def test_relaying_something_else_is_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert cli.main(["relay", "http://a/b", "rtmp://c/d/e"]) == 2
-    assert "expected an rtmp:// or rtmps:// URL" in capsys.readouterr().err
+    for url in ("http://a/b", "rtmp://a", "rtmp://a/live", "rtmp://a:x/live/b"):
+        assert cli.main(["relay", url, "rtmp://c/d/e"]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line == f"penstock: expected rtmp(s)://host[:port]/app/name, not {url}"
 
 
 def test_the_service_manager_is_told(

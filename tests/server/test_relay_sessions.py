@@ -275,4 +275,8 @@ async def test_the_relay_command_says_what_failed(
         assert await run_standalone(url(server, "a"), url(server, "b")) == 1
         assert "publisher already" in capsys.readouterr().err
     assert await run_standalone("rtmp://127.0.0.1:1/a/b", "rtmp://127.0.0.1:1/a/c") == 1
+    # Two servers are asked: the one that failed has to be named.
+    assert capsys.readouterr().err == (
+        "penstock relay: 127.0.0.1:1: Connection refused\n"
+    )
     assert await run_standalone("nonsense", "rtmp://127.0.0.1:1/a/c") == 1

@@ -23,6 +23,7 @@ from sansmedia.rtmp.url import StreamAddress, decode_url
 from sansmedia.sansio import ProtocolError
 
 from penstock import log
+from penstock.config import Address
 from penstock.control import RelayView
 from penstock.engine.engine import Engine
 from penstock.engine.registry import Refusal
@@ -381,8 +382,8 @@ async def run_standalone(source: str, destination: str) -> int:
     code = 0
     try:
         from_address, to_address = decode_url(source), decode_url(destination)
-        source_end = await open_rtmp(from_address)
-        sink = await open_rtmp(to_address)
+        source_end = await _opened(from_address)
+        sink = await _opened(to_address)
         await _forward(source_end, from_address, sink, to_address)
     except* (OSError, ProtocolError, RemoteRefusal) as group:
         code = _report(group, partial(print, file=sys.stderr))
@@ -392,6 +393,16 @@ async def run_standalone(source: str, destination: str) -> int:
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + 2):
                     await end.aclose()
     return code
+
+
+async def _opened(address: StreamAddress) -> RtmpConnection:
+    """Connect; of two servers a failure must name the one. Raises: RemoteRefusal."""
+    try:
+        return await open_rtmp(address)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        place = Address(address.host, address.port)
+        raise RemoteRefusal(f"{place}: {reason}") from error
 
 
 def _report(group: BaseExceptionGroup[Exception], say: Callable[[str], None]) -> int:
