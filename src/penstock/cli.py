@@ -13,14 +13,14 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import NoReturn
 
 import trio
 
 from penstock import log
-from penstock.config import Address, ConfigError, differences, load
+from penstock.config import Address, ConfigError, differences, load, origins
 from penstock.control import ListenerView
 from penstock.settings import Settings
 
@@ -52,7 +52,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def serve(
-    settings: Settings, *, ready_file: str | None = None, loader: Loader | None = None
+    settings: Settings,
+    *,
+    ready_file: str | None = None,
+    loader: Loader | None = None,
+    places: Mapping[str, str] | None = None,
 ) -> int:
     """Run the server until a signal ends it; return the exit code.
 
@@ -61,6 +65,7 @@ def serve(
         ready_file: Where to write the bound addresses as JSON once all are bound.
         loader: Reads the configuration again for a reload; without one a reload
             finds the same.
+        places: Where keys stand, so that a complaint names the place.
     """
     from penstock import app  # Costs half a second that `--version` need not pay.
 
@@ -70,14 +75,16 @@ def serve(
         config_loader=loader or (lambda: settings),
         ready=_announcer(settings, ready_file),
     )
-    return _run(settings, start)
+    return _run(settings, start, places or {})
 
 
 def publish_policy(settings: Settings) -> str:
     """Say in one sentence who may publish now."""
     auth, hooked = settings.auth, bool(settings.hooks.on_publish)
     if auth.publish == "token" and auth.publish_tokens:
-        who = f"clients with one of {len(auth.publish_tokens)} tokens may publish"
+        count = len(auth.publish_tokens)
+        which = "the token" if count == 1 else f"one of {count} tokens"
+        who = f"clients with {which} may publish"
     elif auth.publish == "open":
         who = "anybody may publish"
     elif hooked:
@@ -169,8 +176,14 @@ def _seconds(text: str) -> float:
 
 
 def _serve_command(arguments: argparse.Namespace) -> int:
-    loader = partial(load, arguments.config, arguments.sets, os.environ)
-    return serve(loader(), ready_file=arguments.ready_file, loader=loader)
+    sources = (arguments.config, arguments.sets, os.environ)
+    loader = partial(load, *sources)
+    return serve(
+        loader(),
+        ready_file=arguments.ready_file,
+        loader=loader,
+        places=origins(*sources),
+    )
 
 
 def _check_command(arguments: argparse.Namespace) -> int:
@@ -203,7 +216,7 @@ def _demo_command(arguments: argparse.Namespace) -> int:
         ready=_announcer(settings, arguments.ready_file),
         say=_say,
     )
-    return _run(settings, start)
+    return _run(settings, start, origins(None, arguments.sets, os.environ))
 
 
 def _bundled_ffmpeg() -> str:
@@ -248,14 +261,19 @@ def _relay_command(arguments: argparse.Namespace) -> int:
     return trio.run(relay.run_standalone, arguments.source, arguments.destination)
 
 
-def _run(settings: Settings, start: Callable[[], Awaitable[int]]) -> int:
+def _run(
+    settings: Settings,
+    start: Callable[[], Awaitable[int]],
+    places: Mapping[str, str],
+) -> int:
     log.configure(settings.log.level, settings.log.format)
     try:
         return trio.run(start)
     except BaseException as error:
         leaf = _only_leaf(error)
         if isinstance(leaf, ConfigError):
-            return _complain(str(leaf))
+            place = leaf.file or places.get(leaf.key, "")
+            return _complain(str(ConfigError(place, leaf.key, leaf.message)))
         if isinstance(leaf, OSError) and leaf.filename is not None:
             return _complain(f"{leaf.filename}: {leaf.strerror}")
         if isinstance(leaf, KeyboardInterrupt):

@@ -154,6 +154,21 @@ def test_a_busy_port_is_one_line_and_exit_code_2(
     assert line.startswith("penstock: rtmp.listen: 0.0.0.0:1935 is in use")
 
 
+def test_a_busy_port_names_the_file_that_asked_for_it(
+    fake_app: Callable[[Any], None], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    async def serve(settings: Settings, *, config_loader: Any, ready: Any) -> int:
+        await trio.lowlevel.checkpoint()
+        raise bind_error("rtmp.listen", "0.0.0.0:99", OSError(98, "in use"))
+
+    fake_app(serve)
+    path = tmp_path / "p.toml"
+    path.write_text("[rtmp]\nlisten = '0.0.0.0:99'\n")
+    assert cli.main(["serve", "--config", str(path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"penstock: {path}: rtmp.listen: 0.0.0.0:99 is in use")
+
+
 def test_an_unwritable_ready_file_is_one_line_and_exit_code_2(
     fake_app: Callable[[Any], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -194,6 +209,7 @@ def test_a_failing_server_ends_without_a_traceback(
         ([], "loopback and private addresses may publish"),
         (["auth.publish=open"], "anybody may publish"),
         (["auth.publish=token", "auth.publish_tokens=a,b"], "one of 2 tokens"),
+        (["auth.publish=token", "auth.publish_tokens=a"], "clients with the token may"),
         (
             ["auth.publish=token", "hooks.on_publish=http://h/"],
             "whoever hooks.on_publish accepts may publish",

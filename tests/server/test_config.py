@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from penstock.config import (
     differences,
     is_loopback,
     load,
+    origins,
     parse_address,
     reference_markdown,
 )
@@ -133,7 +135,7 @@ def test_service_links_of_a_container_platform_are_not_ours() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("[http]\nlisten = 8000\n", "http.listen: expected a text, not a number"),
+        ("[log]\nlevel = 8000\n", "log.level: expected a text, not a number"),
         ("[http]\nlisten = '8000'\n", 'expected "host:port", as "0.0.0.0:8000"'),
         ("[http]\nlisten = '::1:80'\n", "expected brackets around an IPv6 address"),
         ("[http]\nlisten = '[::g]:80'\n", "expected an IPv6 address between"),
@@ -253,6 +255,19 @@ def test_a_key_of_another_certificate_is_refused(tmp_path: Path) -> None:
     _, key = certificate(tmp_path / "other")
     line = refusal(f"http.cert={cert}", f"http.key={key}")
     assert "--set: http.cert: expected a PEM chain and its unencrypted key" in line
+    assert line.endswith(": the key is another certificate's")
+
+
+def test_files_without_a_certificate_or_key_are_told_apart(tmp_path: Path) -> None:
+    cert, key = certificate(tmp_path)
+    line = refusal(f"http.cert={key}", f"http.key={key}")
+    assert line.endswith(f": no certificate in {key!r}")
+    line = refusal(f"http.cert={cert}", f"http.key={cert}")
+    assert line.endswith(f": no private key in {cert!r}")
+    pem = Path(key).read_text()
+    Path(key).write_text(pem.replace("PRIVATE", "ENCRYPTED PRIVATE"))
+    line = refusal(f"http.cert={cert}", f"http.key={key}")
+    assert line.endswith(f": {key!r} is encrypted")
 
 
 def test_an_unreadable_certificate_is_refused(tmp_path: Path) -> None:
@@ -326,6 +341,35 @@ def test_differences_mask_secrets() -> None:
 def test_a_busy_port_is_one_line_with_its_key() -> None:
     error = bind_error("rtmp.listen", "0.0.0.0:1935", OSError(errno.EADDRINUSE, "x"))
     assert str(error).startswith("rtmp.listen: 0.0.0.0:1935 is in use")
+
+
+def test_a_host_that_no_name_server_knows_is_said_plainly() -> None:
+    failure = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    error = bind_error("http.listen", "no.example:8000", failure)
+    assert str(error) == (
+        "http.listen: no.example:8000 cannot be bound: Name or service not known"
+    )
+
+
+def test_a_table_set_like_a_key_lists_its_keys() -> None:
+    assert refusal("metrics=1") == "--set: metrics: expected one of its keys: listen"
+
+
+def test_a_port_alone_is_told_the_form_of_an_address(file: Any) -> None:
+    path = file("[http]\nlisten = 8000\n")
+    assert refusal(path=path) == (
+        f'{path}: http.listen: expected "host:port", as "0.0.0.0:8000" or "[::]:8000"'
+    )
+
+
+def test_where_a_value_came_from_can_be_asked(file: Any) -> None:
+    path = file("[http]\nlisten = '0.0.0.0:1'\n[rtmp]\nlisten = '0.0.0.0:2'\n")
+    came_from = origins(path, ["rtmp.listen=0.0.0.0:3"], {"PENSTOCK_LOG_LEVEL": "info"})
+    assert came_from == {
+        "http.listen": path,
+        "rtmp.listen": "--set",
+        "log.level": "environment",
+    }
 
 
 def test_a_line_break_in_a_name_makes_no_second_line() -> None:

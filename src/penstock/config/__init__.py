@@ -7,7 +7,7 @@ single line that names where, which key, and what was expected there.
 from .address import Address, is_loopback, parse_address
 from .changes import changes_needing_restart, differences
 from .errors import ConfigError, bind_error
-from .loader import load
+from .loader import load, origins
 from .reference import reference_markdown
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "differences",
     "is_loopback",
     "load",
+    "origins",
     "parse_address",
     "reference_markdown",
 ]

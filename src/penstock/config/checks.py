@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 import ssl
@@ -68,13 +69,33 @@ def _check_pair(file: str, name: str, cert: str, key: str) -> None:
         # The empty password keeps OpenSSL from asking the terminal for one.
         context.load_cert_chain(cert, key, password=lambda: "")
     except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
         raise ConfigError(
             file,
             name,
             f"expected a PEM chain and its unencrypted key in {cert!r} and {key!r}: "
-            f"{reason}",
+            f"{_pair_fault(cert, key, error)}",
         ) from None
+
+
+def _pair_fault(cert: str, key: str, error: Exception) -> str:
+    """Say what is wrong with a pair; OpenSSL's words are "PEM lib" at times."""
+    if b"BEGIN CERTIFICATE" not in _head(cert):
+        return f"no certificate in {cert!r}"
+    private = _head(key)
+    if b"PRIVATE KEY" not in private:
+        return f"no private key in {key!r}"
+    if b"ENCRYPTED" in private:
+        return f"{key!r} is encrypted"
+    reason = getattr(error, "reason", None)
+    if reason == "KEY_VALUES_MISMATCH":
+        return "the key is another certificate's"
+    return str(reason or error)
+
+
+def _head(path: str) -> bytes:
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        return file.read(1 << 20)
+    return b""
 
 
 def _check_listeners(settings: Settings, origin: Origin) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 
 __all__ = ["ConfigError", "bind_error"]
 
@@ -49,6 +48,7 @@ def bind_error(key: str, address: str, error: OSError) -> ConfigError:
     elif error.errno == errno.EADDRNOTAVAIL:
         message = f"{address} is not an address of this machine"
     else:
-        reason = os.strerror(error.errno) if error.errno else str(error)
+        # An unknown host has a number that is none of the system's errors.
+        reason = error.strerror or str(error)
         message = f"{address} cannot be bound: {reason}"
     return ConfigError("", key, message)

@@ -13,7 +13,7 @@ from .errors import ConfigError
 from .schema import ENVIRONMENT_PREFIX, Key, build, keys, nearest, sections
 from .values import from_text, judge
 
-__all__ = ["load"]
+__all__ = ["load", "origins"]
 
 # Kubernetes and container links give every pod PENSTOCK_PORT, PENSTOCK_SERVICE_HOST
 # and the like for a service named "penstock"; those are not ours to refuse.
@@ -34,6 +34,26 @@ def load(path: str | None, sets: Sequence[str], environ: Mapping[str, str]) -> S
     Raises:
         ConfigError: For the first thing that is wrong.
     """
+    gathered = _gather(path, sets, environ)
+    settings = build(gathered.values)
+    check(settings, lambda key: gathered.origins.get(key, "defaults"))
+    return settings
+
+
+def origins(
+    path: str | None, sets: Sequence[str], environ: Mapping[str, str]
+) -> dict[str, str]:
+    """Return where each key that is set stands: a file, "environment" or "--set".
+
+    Raises:
+        ConfigError: As `load` does.
+    """
+    return _gather(path, sets, environ).origins
+
+
+def _gather(
+    path: str | None, sets: Sequence[str], environ: Mapping[str, str]
+) -> _Gathered:
     gathered = _Gathered()
     if path is not None:
         gathered.add_table(path, _read(path), "")
@@ -42,9 +62,7 @@ def load(path: str | None, sets: Sequence[str], environ: Mapping[str, str]) -> S
             gathered.add_variable(name, environ[name])
     for item in sets:
         gathered.add_set(item)
-    settings = build(gathered.values)
-    check(settings, lambda key: gathered.origins.get(key, "defaults"))
-    return settings
+    return gathered
 
 
 def _read(path: str) -> dict[str, object]:
@@ -93,6 +111,9 @@ class _Gathered:
             message = "expected section.key=value"
             raise ConfigError("--set", "", message)
         key = keys().get(name)
+        if name in sections():
+            own = ", ".join(_within(name + "."))
+            raise ConfigError("--set", name, f"expected one of its keys: {own}")
         if key is None:
             prefix = name.rpartition(".")[0]
             message = _unknown_key(name, prefix + "." if prefix else "")
@@ -120,10 +141,15 @@ def _unknown_key(name: str, prefix: str) -> str:
     close = nearest(name, [path for path in known if not name.startswith(path + ".")])
     if close:
         return f"unknown key; did you mean {close}?"
-    siblings = [
-        path.removeprefix(prefix)
-        for path in known
-        if path.startswith(prefix) and "." not in path.removeprefix(prefix)
-    ]
     where = f"[{prefix[:-1]}]" if prefix else "the top level"
-    return f"unknown key; {where} has {', '.join(sorted(siblings))}"
+    return f"unknown key; {where} has {', '.join(_within(prefix))}"
+
+
+def _within(prefix: str) -> list[str]:
+    """Return the names of the keys and tables right below ``prefix``."""
+    names = [
+        path.removeprefix(prefix)
+        for path in [*keys(), *sections()]
+        if path.startswith(prefix)
+    ]
+    return sorted(name for name in names if "." not in name)

@@ -55,6 +55,8 @@ def judge(key: Key, value: object) -> object:
     """
     if key.kind == "text":
         if not isinstance(value, str):
+            if key.form == "address":
+                parse_address("")  # says what form it has
             raise ValueError(f"expected a text, not {_named(value)}")
         _judge_text(key, value)
         return value
