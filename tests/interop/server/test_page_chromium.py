@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, Page
 
 if TYPE_CHECKING:
     from tests.interop.conftest import Start
-    from tests.interop.server.conftest import Actors, Server
+    from tests.interop.server.conftest import Actors, Server, StartServer
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
@@ -140,6 +140,79 @@ def test_the_page_plays_the_codecs_that_the_browser_has(
     assert (seen["width"], seen["height"]) == (320, 180)
     assert seen["audio"] > 0
     assert seen["spread"] > 500
+
+
+HAS_HEVC = """() => document.createElement("video")
+  .canPlayType('video/mp4; codecs="hvc1.1.6.L93.B0"') !== "" """
+VEIL = """(words) => {
+  const veil = document.getElementById("veil");
+  return !veil.classList.contains("off") && veil.textContent.includes(words);
+}"""
+
+
+def test_a_picture_that_the_browser_cannot_show_is_said_instead_of_black(
+    browser: Browser, server: Server, actors: Actors, stream_name: str
+) -> None:
+    path = f"live/{stream_name}"
+    actors.publish("hevc-aac", server.url("rtmp", path), loops=9)
+    server.wait_for_frames(stream_name, 10)
+    page = browser.new_page()
+    page.set_default_timeout(20_000)
+    page.goto(server.url("http", f"#/{path}"), wait_until="load")
+    if page.evaluate(HAS_HEVC):
+        page.close()
+        pytest.skip("this browser shows H.265")
+    page.wait_for_function(VEIL, arg="This browser cannot show H.265")
+    # The sound goes on, and the page says that it is all there is.
+    page.wait_for_function(LIVE, arg=1.0)
+    assert page.evaluate(VEIL, "This browser cannot show H.265")
+    assert page.inner_text("#chip") == "Sound only"
+    page.close()
+
+
+def test_a_stream_that_asks_for_a_token_says_so_until_it_gets_one(
+    browser: Browser, penstock_server: StartServer, actors: Actors, stream_name: str
+) -> None:
+    server = penstock_server("auth.play=token", "auth.play_tokens=open-sesame")
+    path = f"live/{stream_name}"
+    actors.publish("h264-aac", server.url("rtmp", path), loops=9)
+    server.wait_for_frames(stream_name, 10)
+    page = browser.new_page()
+    page.set_default_timeout(20_000)
+    refused: list[str] = []
+    page.on(
+        "response",
+        lambda response: refused.append(response.url) if response.status == 403 else 0,
+    )
+    page.goto(server.url("http", f"#/{path}"), wait_until="load")
+    page.wait_for_function(VEIL, arg="the token is missing or wrong")
+    # It stays, while the page tries again.
+    seen = len(refused)
+    page.wait_for_event("response", lambda r: len(refused) >= seen + 2)
+    assert page.evaluate(VEIL, "the token is missing or wrong")
+    page.fill("#token", "open-sesame")
+    page.click("#token-form button")
+    page.wait_for_function(LIVE, arg=0.5)
+    assert not page.evaluate(VEIL, "")
+    page.close()
+
+
+def test_a_long_name_leaves_the_button_that_ends_a_session_in_sight(
+    browser: Browser, server: Server, actors: Actors, stream_name: str
+) -> None:
+    path = f"live/{stream_name}-{'x' * 80}"
+    actors.publish("h264-aac", server.url("rtmp", path), loops=9)
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(20_000)
+    page.goto(server.url("http", f"#/{path}"), wait_until="load")
+    button = page.locator("#session-rows tr", has_text=stream_name).locator("button")
+    button.first.wait_for()
+    box = button.first.bounding_box()
+    assert box is not None
+    assert box["x"] + box["width"] < 1280
+    width = "document.querySelector('.sessions .scroll')"
+    assert page.evaluate(f"{width}.scrollWidth <= {width}.clientWidth")
+    page.close()
 
 
 @pytest.mark.timeout(240)

@@ -56,6 +56,7 @@ export function createAdmin({ toast, changed }) {
     const tr = document.createElement("tr");
     const cells = Array.from({ length: 10 }, () => tr.insertCell());
     for (const at of [5, 6, 7, 8]) cells[at].className = "r";
+    cells[1].className = "name";
     cells[4].className = "client";
     const role = document.createElement("span");
     cells[0].append(role);
@@ -73,6 +74,7 @@ export function createAdmin({ toast, changed }) {
     by("sessions-count").textContent =
       total > sessions.length ? `first ${sessions.length} of ${total}` : String(total);
     by("no-sessions").hidden = total > 0;
+    by("session-rows").closest(".scroll").hidden = total === 0;
     const alive = new Set(sessions.map((s) => s.id));
     for (const [id, entry] of rows) {
       if (!alive.has(id)) {
@@ -114,6 +116,7 @@ function fill({ cells, role, button }, s) {
   texts.forEach((text, at) => {
     if (text !== null && cells[at].textContent !== text) cells[at].textContent = text;
   });
+  cells[1].title = stream;
   cells[4].title = s.user_agent;
 }
 

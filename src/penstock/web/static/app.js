@@ -21,7 +21,7 @@ const player = new Player(by("video"), (state, text) => {
   const chip = by("chip");
   const playing = state === "live" || state === "late";
   chip.className = `chip ${state}`;
-  text = playing ? text : "Waiting";
+  text = playing ? text : state === "blind" ? "Sound only" : "Waiting";
   if (chip.textContent !== text) chip.textContent = text;
 });
 
@@ -98,9 +98,13 @@ function rtmpBase() {
 
 function showPublishing() {
   const base = rtmpBase() || `rtmp://${location.hostname}`;
+  const name = server && server.publish === "token" ? "demo?token=TOKEN" : "demo";
+  const encoded = `-c:v libx264 -bf 0 -g 60 -pix_fmt yuv420p -c:a aac -f flv "${base}/live/${name}"`;
   set("obs-server", `${base}/live`);
-  set("ffmpeg-line",
-    `ffmpeg -re -i input.mp4 -c:v libx264 -bf 0 -g 60 -c:a aac -f flv ${base}/live/demo`);
+  set("obs-key", name);
+  set("ffmpeg-line", `ffmpeg -re -i input.mp4 ${encoded}`);
+  set("ffmpeg-test",
+    `ffmpeg -re -f lavfi -i testsrc2=s=1280x720:r=30 -re -f lavfi -i sine=r=48000 ${encoded}`);
 }
 
 // ---- the list ---------------------------------------------------------------
@@ -213,6 +217,8 @@ function choose(streams) {
     player.stop();
     return;
   }
+  const video = next.tracks.find((t) => t.kind === "video");
+  player.picture = video ? codec(video) : "";
   const token = sessionStorage.getItem("penstock-token");
   player.play(withToken(`${next.path}.mp4${next.query}`, token));
 }
@@ -234,7 +240,8 @@ function showChosen() {
   document.title = `${key(stream)} · penstock`;
   set("title", key(stream));
   set("since", stream.uptime_s === null ? "not live" : `live for ${span(stream.uptime_s)}`);
-  fact("fact-video", video ? `${codec(video)} ${video.profile}` : "–", video ? size(video) : "");
+  fact("fact-video", video ? codec(video) : "–",
+    video ? [size(video), video.profile].filter(Boolean).join(" ") : "");
   fact("fact-audio", audio ? codec(audio) : "–",
     audio ? [audio.sample_rate ? `${audio.sample_rate / 1000} kHz` : "", channels(audio.channels)].filter(Boolean).join(" ") : "");
   fact("fact-rate", bits(stream.bitrate_bps), `${bytes(stream.bytes_received)} received`);
@@ -262,6 +269,8 @@ function showLinks(stream) {
   const lines = [];
   if (base) lines.push(["RTMP", `${base}${stream.path}${stream.query}`]);
   lines.push(["HTTP-FLV", `${location.origin}${stream.path}.flv${stream.query}`]);
+  const socket = location.origin.replace(/^http/, "ws");
+  lines.push(["WS-FLV", `${socket}${stream.path}.flv${stream.query}`]);
   lines.push(["fMP4", `${location.origin}${stream.path}.mp4${stream.query}`]);
   const marker = JSON.stringify(lines);
   if (marker === linksOf) return;

@@ -12,12 +12,17 @@ const STALL_S = 5;
 const FIRST_PICTURE_S = 15; // a viewer may wait for a publisher
 
 export class Player {
-  /** `report(state, text)`: state is "live", "late", "waiting", "blocked" or "off". */
+  /**
+   * `report(state, text)`: state is "live", "late", "blind" (sound without the picture),
+   * "waiting", "blocked" or "off".
+   */
   constructor(video, report) {
     this.video = video;
     this.report = report;
     this.url = null;
+    this.picture = ""; // the name of the codec that a picture is expected of
     this.failures = 0;
+    this.why = "";
     this.retry = 0;
     this.wantsSound = false;
     this.target = NEAR_S;
@@ -34,6 +39,7 @@ export class Player {
     this.stop();
     this.url = url;
     this.failures = 0;
+    this.why = "";
     this.target = NEAR_S;
     this.#start("Starting…");
   }
@@ -88,28 +94,22 @@ export class Player {
     if (!this.url || this.retry) return;
     this.failures += 1;
     const wait = Math.min(5000, 400 * 2 ** Math.min(4, this.failures - 1));
-    this.report("waiting", `${text}. Trying again…`);
-    this.retry = setTimeout(() => this.#start("Trying again…"), wait);
+    const said = `${text}. Trying again…`;
+    this.report("waiting", said);
+    // The reason stays to be read until there is a picture.
+    this.retry = setTimeout(() => this.#start(said), wait);
   }
 
-  /** A <video> does not tell why it failed: ask once, so that a person can act. */
+  /** A <video> does not tell why it failed: ask now and then, for a person to act. */
   async #failed() {
     const url = this.url;
     if (!url || this.retry) return;
-    let text = "No picture";
-    if (this.failures === 0) {
-      const abort = new AbortController();
-      try {
-        const { status } = await fetch(url, { signal: abort.signal, cache: "no-store" });
-        if (status === 401 || status === 403) text = "Watching is not permitted";
-        else if (status === 404) text = "Nobody publishes this stream";
-        else if (status < 400) text = "This browser cannot play the stream";
-      } catch {
-        text = "The server does not answer";
-      }
-      abort.abort();
+    if (this.failures % 5 === 0) {
+      const why = await reason(url, this.picture);
+      if (url !== this.url) return;
+      this.why = why;
     }
-    if (url === this.url) this.#again(text);
+    this.#again(this.why);
   }
 
   #ranDry() {
@@ -133,6 +133,7 @@ export class Player {
       if (this.lastTime >= 0 && video.currentTime > 0) {
         this.seen = true;
         this.failures = 0;
+        this.why = "";
       }
       this.lastTime = video.currentTime;
       this.lastMove = now;
@@ -155,6 +156,10 @@ export class Player {
     if (over > SLACK_S) video.playbackRate = over > 3 ? 1.25 : over > 1.2 ? 1.1 : 1.05;
     else if (over < 0) video.playbackRate = 1;
     if (video.paused) this.#run();
+    if (this.picture && !video.videoWidth) {
+      this.report("blind", `This browser cannot show ${this.picture}`);
+      return;
+    }
     const late = over > 2 || still > 1;
     this.report(late ? "late" : "live", `Live · ${behind.toFixed(1)} s buffered`);
   }
@@ -162,5 +167,19 @@ export class Player {
   #behind() {
     const { buffered, currentTime } = this.video;
     return buffered.length ? Math.max(0, buffered.end(buffered.length - 1) - currentTime) : 0;
+  }
+}
+
+async function reason(url, picture) {
+  const abort = new AbortController();
+  try {
+    const answer = await fetch(url, { signal: abort.signal, cache: "no-store" });
+    if (answer.status === 404) return "Nobody publishes this stream";
+    if (answer.ok) return `This browser cannot play ${picture || "the stream"}`;
+    return `Refused: ${(await answer.text()).trim().slice(0, 200)}`;
+  } catch {
+    return "The server does not answer";
+  } finally {
+    abort.abort();
   }
 }
