@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import re
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -165,6 +167,12 @@ async def test_headings_come_once_however_many_streams() -> None:
     text = (await render(FakeControl(streams))).decode()
     assert text.count("# TYPE penstock_stream_viewers gauge\n") == 1
     assert text.count("\npenstock_stream_viewers{") == 35
+
+
+async def test_the_monitoring_page_names_every_metric() -> None:
+    page = Path(__file__).parents[2] / "docs" / "operate" / "monitoring.md"
+    named = set(re.findall(r"`(penstock_\w+)`", page.read_text()))
+    assert {name for name, _ in await samples([STREAM])} <= named
 
 
 async def test_names_of_streams_cannot_break_the_format() -> None:
