@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, Response
 
 if TYPE_CHECKING:
     from tests.interop.conftest import Start
@@ -180,10 +180,12 @@ def test_a_stream_that_asks_for_a_token_says_so_until_it_gets_one(
     page = browser.new_page()
     page.set_default_timeout(20_000)
     refused: list[str] = []
-    page.on(
-        "response",
-        lambda response: refused.append(response.url) if response.status == 403 else 0,
-    )
+
+    def note(response: Response) -> None:
+        if response.status == 403:
+            refused.append(response.url)
+
+    page.on("response", note)
     page.goto(server.url("http", f"#/{path}"), wait_until="load")
     page.wait_for_function(VEIL, arg="the token is missing or wrong")
     # It stays, while the page tries again.
