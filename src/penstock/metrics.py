@@ -192,6 +192,12 @@ _STREAM_FAMILIES = (
         _one(lambda stream: stream.dropped_frames),
     ),
     _StreamFamily(
+        CounterMetricFamily,
+        "penstock_stream_damaged_messages",
+        "Messages of publishers that could not be read",
+        _one(lambda stream: stream.damaged_messages),
+    ),
+    _StreamFamily(
         GaugeMetricFamily,
         "penstock_stream_cache_bytes",
         "Size of the cached group of pictures",

@@ -62,6 +62,7 @@ STREAM = StreamView(
     tc_url="",
     cache_bytes=5,
     dropped_frames=7,
+    damaged_messages=3,
 )
 SESSION = SessionView(
     id="b",
@@ -153,6 +154,7 @@ async def test_each_stream_is_measured() -> None:
     assert got["penstock_stream_viewers", key] == 3
     assert got["penstock_stream_received_bytes_total", key] == 1000
     assert got["penstock_stream_dropped_frames_total", key] == 7
+    assert got["penstock_stream_damaged_messages_total", key] == 3
     assert got["penstock_stream_ingest_bits_per_second", key] == 2_600_000
     video = "live/h264/video/demo/0/default"
     assert got["penstock_stream_frames_per_second", video] == 30

@@ -544,7 +544,7 @@ async def test_damaged_media_cost_the_frame_and_one_log_line(
         run = media.headers() + media.group(0)
         await publisher.send(stream_id, [early, cut, *run])
         assert facts(await viewer.receive_media(len(run))) == facts(run)
-        assert stream_of(server).publication.damaged == 2
+        assert stream_of(server).damaged == 2
     (line,) = [line for line in log_lines() if "damaged media" in line]
     assert "before its decoder configuration" in line
     assert "stream=live/a" in line

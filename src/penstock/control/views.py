@@ -91,6 +91,8 @@ class StreamView:
     """Size of the cached group of pictures."""
     dropped_frames: int
     """Frames skipped for slow viewers, in all."""
+    damaged_messages: int = 0
+    """What publishers sent and nobody could read, in all."""
 
 
 @attrs.frozen

@@ -71,8 +71,6 @@ class Publication:
     meters: dict[tuple[TrackKind, int], TrackMeter] = attrs.field(factory=dict)
     frames: int = 0
     octets: int = 0
-    damaged: int = 0
-    """Messages that could not be read, and frames before their configuration."""
     live_since: float | None = None
     """Unix seconds of the first frame."""
     rate: ShortRate = attrs.field(factory=ShortRate)
@@ -134,6 +132,8 @@ class Stream:
         self.bytes_sent = 0
         """To viewers that have left."""
         self.dropped = 0
+        self.damaged = 0
+        """Messages that could not be read, and frames before their configuration."""
         self.rates = RateWindow()
         self.idle_since: float | None = None
         """When the last publication ended, on the loop's clock."""

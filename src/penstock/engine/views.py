@@ -124,6 +124,7 @@ def stream_view(stream: Stream) -> StreamView:
         tc_url=stream.tc_url,
         cache_bytes=stream.cache_bytes,
         dropped_frames=stream.dropped + sum(v.dropped for v in stream.viewers),
+        damaged_messages=stream.damaged,
     )
 
 

@@ -26,12 +26,14 @@ class FlvIngest:
         self._stream = stream
         self._publication = publication
         self._converter = FlvToFrames(publication.timeline, epoch=publication.epoch)
+        self._damaged = 0
+        """Of the converter's damage, what the stream has counted."""
 
     def take_media(self, messages: Iterable[MediaMessage], now: float) -> None:
         """Push the frames of a run of messages."""
         for message in messages:
             self._push(self._converter.convert(message, now), now)
-        if self._converter.damaged != self._publication.damaged:
+        if self._converter.damaged != self._damaged:
             self._note_damage()
 
     def take_data(self, timestamp_ms: int, payload: bytes, now: float) -> None:
@@ -50,12 +52,12 @@ class FlvIngest:
 
     def _note_damage(self) -> None:
         """Count what could not be read; one log line a publication."""
-        publication = self._publication
-        if not publication.damaged:
+        if not self._damaged:
             log.warning(
                 "damaged media",
-                session=publication.session.id,
+                session=self._publication.session.id,
                 stream=str(self._stream.key),
                 reason=self._converter.damage_reason,
             )
-        publication.damaged = self._converter.damaged
+        self._stream.damaged += self._converter.damaged - self._damaged
+        self._damaged = self._converter.damaged
