@@ -385,6 +385,11 @@ class Connection(abc.ABC, Generic[E]):
             raise ProtocolError("more answers wait than the limit", code="limit")
 
     def _take(self, messages: Iterable[Message], now: float) -> None:
+        self._take_each(messages, now)
+        self._flush_run()
+
+    def _take_each(self, messages: Iterable[Message], now: float) -> None:
+        """Take messages up to the end of the session; the last run stays open."""
         for message in messages:
             kind = _MEDIA.get(message.type_id)
             if self._held is not None and message.type_id not in _CONTROLS:
@@ -395,7 +400,6 @@ class Connection(abc.ABC, Generic[E]):
                 self._dispatch(message, now)
                 if self.is_terminated:
                     return
-        self._flush_run()
 
     def _hold(self, message: Message) -> None:
         if self._held is not None:
@@ -427,11 +431,9 @@ class Connection(abc.ABC, Generic[E]):
 
     def _dispatch(self, message: Message, now: float) -> None:
         type_id = message.type_id
-        if type_id in _MEDIA:
-            self._take_media(message, _MEDIA[type_id])
-        elif type_id == MessageType.AGGREGATE:
-            for sub in decode_aggregate(message, self._limits):
-                self._dispatch(sub, now)
+        if type_id == MessageType.AGGREGATE:
+            # What is in it may begin to wait, or end the session, like all else.
+            self._take_each(decode_aggregate(message, self._limits), now)
         elif type_id in _COMMANDS:
             command = decode_command(message, self._limits)
             self._on_command(command, message.stream_id, now)

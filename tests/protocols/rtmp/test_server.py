@@ -44,7 +44,6 @@ from sansmedia.rtmp.messages import (
     WindowAcknowledgementSize,
     decode_control,
     decode_data,
-    encode_aggregate,
     encode_control,
     encode_data,
 )
@@ -264,19 +263,6 @@ def test_data_in_amf3_messages_are_passed_on_as_amf0(raw: Any) -> None:
     raw.send(encode_data(["onCuePoint", {"a": 1.0}], 1, 5, amf3=True), 5)
     event = raw.event()
     assert event.payload == encode_data(["onCuePoint", {"a": 1.0}], 1, 5).payload
-
-
-def test_an_aggregate_is_split_into_its_run(raw: Any) -> None:
-    raw.publish()
-    parts = [Message(8, 0, 0, b"a"), Message(9, 0, 20, b"v")]
-    raw.send(encode_aggregate(parts, 1, 1000), 7)
-    assert raw.event() == MediaReceived(
-        1,
-        [
-            MediaMessage(MediaKind.AUDIO, 1000, b"a"),
-            MediaMessage(MediaKind.VIDEO, 1020, b"v"),
-        ],
-    )
 
 
 @pytest.mark.parametrize(
