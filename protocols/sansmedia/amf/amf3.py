@@ -411,7 +411,9 @@ class Encoder:
         for name in traits.sealed:
             self.value(members.get(name, Undefined()), depth)
         if traits.dynamic:
-            rest = {k: v for k, v in members.items() if k not in traits.sealed}
+            # As a set: a peer may seal thousands of names and add as many.
+            sealed = frozenset(traits.sealed)
+            rest = {k: v for k, v in members.items() if k not in sealed}
             self._named(rest, depth)
 
     def _named(self, members: Mapping[str, object], depth: int) -> None:
