@@ -166,9 +166,10 @@ def _decode_track_extends(body: bytes) -> tuple[int, TrackExtends]:
 
 def _decode_sample_description(body: bytes, limits: Limits) -> SampleEntry | None:
     reader = Reader(body, source="ISO 14496-12 §8.5.2")
-    reader.skip(8)
+    version = reader.u32() >> 24
+    reader.skip(4)
     for box in decode_boxes(reader.rest(), limits, containers=()):
-        return decode_sample_entry(box.kind, box.payload, limits)
+        return decode_sample_entry(box.kind, box.payload, limits, stsd_version=version)
     return None
 
 

@@ -196,23 +196,30 @@ class SampleEntry:
 
 
 def decode_sample_entry(
-    kind: bytes, body: bytes, limits: Limits | None = None
+    kind: bytes, body: bytes, limits: Limits | None = None, *, stsd_version: int = 0
 ) -> SampleEntry | None:
     """Decode one child of ``stsd``; None if it is of a codec not known here.
 
     Source: ISO 14496-12 §12.1.3, §12.2.3.
+
+    Args:
+        kind: Four-character code.
+        body: Octets after the header.
+        limits: Number of boxes is judged; the default is `Limits()`.
+        stsd_version: Version of the box around it, which alone tells an
+            AudioSampleEntryV1 (in version 1) from QuickTime's version 1.
     Raises: ProtocolError ``truncated``, ``malformed``, ``unsupported`` or ``limit``.
     """
     bounds = limits or Limits()
     if kind == b"mp4a":
-        return _decode_audio(None, "mp4a", body, bounds)
+        return _decode_audio(None, "mp4a", body, bounds, stsd_version)
     codec = _CODECS.get(kind)
     if codec is None:
         return None
     code = kind.decode("ascii")
     if codec.is_video:
         return _decode_visual(codec, code, body, bounds)
-    return _decode_audio(codec, code, body, bounds)
+    return _decode_audio(codec, code, body, bounds, stsd_version)
 
 
 def _decode_visual(codec: Codec, code: str, body: bytes, limits: Limits) -> SampleEntry:
@@ -247,7 +254,7 @@ _VISUAL_CONFIGURATIONS: Mapping[Codec, tuple[bytes, Callable[[bytes], bytes]]] =
 
 
 def _decode_audio(
-    codec: Codec | None, code: str, body: bytes, limits: Limits
+    codec: Codec | None, code: str, body: bytes, limits: Limits, stsd_version: int
 ) -> SampleEntry | None:
     reader = Reader(body, source=_SOURCE)
     reader.skip(8)
@@ -256,9 +263,15 @@ def _decode_audio(
     channels = reader.u16()
     reader.skip(6)
     sample_rate = reader.u32() >> 16
-    # QuickTime's longer forms of the same entry.
-    reader.skip({1: 16, 2: 36}.get(version, 0))
+    # QuickTime's longer forms of the same entry, in a version 0 of stsd only.
+    if version == 1 and stsd_version == 0:
+        reader.skip(16)
+    elif version == 2 and stsd_version == 0:
+        sample_rate, channels = _decode_quicktime_v2(reader)
     boxes = _decode_inner(reader.rest(), limits)
+    if len(boxes.get(b"srat", b"")) >= 8:
+        # The true rate, where 16 bits are too few for it.
+        sample_rate = int.from_bytes(boxes[b"srat"][4:8], "big")
     configuration = b""
     if code == "mp4a":
         codec, configuration = _decode_descriptor(boxes)
@@ -276,6 +289,19 @@ def _decode_audio(
         sample_rate=sample_rate,
         channels=channels,
         bit_rate=_decode_bit_rate(boxes.get(b"btrt", b"")),
+    )
+
+
+def _decode_quicktime_v2(reader: Reader) -> tuple[int, int]:
+    """Read rate and channels; those in the fields of version 0 are constants."""
+    reader.skip(4)
+    rate = reader.f64()
+    channels = reader.u32()
+    reader.skip(20)
+    # 0 means what the configuration says; a rate may be NaN here.
+    return (
+        int(rate) if 0 <= rate < 1 << 32 else 0,
+        channels if channels < 1 << 16 else 0,
     )
 
 

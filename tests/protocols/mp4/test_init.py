@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from sansmedia.codecs import Codec
 from sansmedia.mp4 import (
     BitRate,
+    Box,
     Colour,
     InitSegment,
     Limits,
@@ -17,6 +19,7 @@ from sansmedia.mp4 import (
     decode_boxes,
     decode_init_segment,
     encode_box,
+    encode_full_box,
     encode_init_segment,
     mime_type,
 )
@@ -155,6 +158,53 @@ def test_colour_pixel_aspect_bit_rate_and_language_come_back(
 def test_a_rate_beyond_sixteen_bits_is_left_to_the_configuration() -> None:
     track = Mp4Track(1, Codec.MP3, 96_000, sample_rate=96_000, channels=2)
     assert again(track)[0].sample_rate == 0
+
+
+def _audio_entry(version: int, stsd_version: int, *parts: bytes) -> Mp4Track:
+    """Read back the track of an MP3 sample entry that was written by hand."""
+    entry = struct.pack(">6xHH6xHH4xI", 1, version, 2, 16, 44_100 << 16)
+    stsd = encode_full_box(
+        b"stsd", stsd_version, 0, b"\0\0\0\1", encode_box(b".mp3", entry, *parts)
+    )
+
+    def replaced(box: Box) -> Box:
+        if box.kind == b"stsd":
+            return Box(b"stsd", stsd[8:])
+        return attrs.evolve(box, children=tuple(map(replaced, box.children)))
+
+    plain = Mp4Track(1, Codec.MP3, 44_100, channels=2, sample_entry=".mp3")
+    data = b"".join(
+        replaced(box).encode() for box in decode_boxes(encode_init_segment([plain]))
+    )
+    (track,) = decode_init_segment(data).tracks
+    return track
+
+
+def test_a_second_version_of_the_audio_entry_tells_rates_beyond_sixteen_bits() -> None:
+    """ISO 14496-12 §12.2.3: AudioSampleEntryV1 is as long as the first version."""
+    rate = encode_full_box(b"srat", 0, 0, struct.pack(">I", 96_000))
+    bit_rate = encode_box(b"btrt", struct.pack(">III", 1, 2, 3))
+    track = _audio_entry(1, 1, rate, bit_rate)
+    assert (track.sample_rate, track.channels) == (96_000, 2)
+    assert track.bit_rate == BitRate(2, 3, 1)
+    assert _audio_entry(1, 1, bit_rate).sample_rate == 44_100
+
+
+def test_the_longer_audio_entries_of_quicktime_are_read() -> None:
+    bit_rate = encode_box(b"btrt", struct.pack(">III", 1, 2, 3))
+    track = _audio_entry(1, 0, bytes(16), bit_rate)
+    assert (track.sample_rate, track.channels) == (44_100, 2)
+    assert track.bit_rate == BitRate(2, 3, 1)
+    longest = struct.pack(">IdI20x", 72, 96_000.0, 6)
+    track = _audio_entry(2, 0, longest, bit_rate)
+    assert (track.sample_rate, track.channels) == (96_000, 6)
+    assert track.bit_rate == BitRate(2, 3, 1)
+
+
+@pytest.mark.parametrize("rate", [float("nan"), float("inf"), -1.0, 2.0**32])
+def test_what_no_track_can_bear_is_left_to_the_configuration(rate: float) -> None:
+    track = _audio_entry(2, 0, struct.pack(">IdI20x", 72, rate, 1 << 16))
+    assert (track.sample_rate, track.channels) == (0, 0)
 
 
 def test_brands_of_cmaf_belong_to_files_of_one_track() -> None:
