@@ -68,6 +68,8 @@ class _Stream:
     stream_id: int = 0
     """0 until the server has created the stream."""
     state: StreamState = StreamState.IDLE
+    is_answered: bool = False
+    """Whether the server granted it once; a play that ended may be granted again."""
 
 
 _Handler: TypeAlias = Callable[["RtmpClient", Command, int, float], None]
@@ -187,6 +189,7 @@ class RtmpClient(Connection[ClientEvent]):
         stream = self._find(stream_id)
         if stream is not None and self._state is SessionState.CONNECTED:
             self._streams.remove(stream)
+            self._watch_setup()
             if stream.kind is not None:
                 self._call("FCUnpublish", None, stream.name)
             self._call("deleteStream", None, float(stream_id))
@@ -285,13 +288,18 @@ class RtmpClient(Connection[ClientEvent]):
     def _refuse(self, stream: _Stream, code: str, description: str) -> None:
         self._step(stream, StreamInput.REJECT)
         self._streams.remove(stream)
-        self._timers.cancel(Timer.SETUP)
+        self._watch_setup()
         if stream.kind is None:
             self._emit(PlayRejected(stream.request_id, code, description))
         else:
             self._emit(PublishRejected(stream.request_id, code, description))
         if stream.stream_id:
             self._call("deleteStream", None, float(stream.stream_id))
+
+    def _watch_setup(self) -> None:
+        """Stop the clock of requests once none is without an answer."""
+        if all(stream.is_answered for stream in self._streams):
+            self._timers.cancel(Timer.SETUP)
 
     # --- answers ---------------------------------------------------------------
 
@@ -383,12 +391,14 @@ class RtmpClient(Connection[ClientEvent]):
             return True
         if code == "NetStream.Publish.Start" and stream.kind is not None:
             if self._step(stream, StreamInput.ACCEPT):
-                self._timers.cancel(Timer.SETUP)
+                stream.is_answered = True
+                self._watch_setup()
                 self._emit(PublishAccepted(stream.request_id, stream.stream_id))
             return True
         if code == "NetStream.Play.Start" and stream.kind is None:
             if self._step(stream, StreamInput.ACCEPT):
-                self._timers.cancel(Timer.SETUP)
+                stream.is_answered = True
+                self._watch_setup()
                 self._emit(PlayStarted(stream.request_id, stream.stream_id))
             return True
         if code in _PLAY_ENDS and self._step(stream, StreamInput.CLOSE):

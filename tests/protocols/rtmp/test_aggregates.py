@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from sansmedia.amf import Value
 from sansmedia.rtmp import (
     ConnectRequested,
     MediaKind,
@@ -74,7 +75,7 @@ def test_nothing_is_taken_from_an_aggregate_behind_the_end(
     pair = make_pair()
     pair.client.play("cam", now=0.0)
     pair.run()
-    information = {"level": "status", "code": "NetStream.Play.Reset"}
+    information: dict[str, Value] = {"level": "status", "code": "NetStream.Play.Reset"}
     parts = [
         encode_command(Command("close", 0.0)),
         encode_command(Command("onStatus", 0.0, None, (information,))),

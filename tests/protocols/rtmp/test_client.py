@@ -271,6 +271,24 @@ def test_a_publish_that_is_never_answered_is_given_up(make_pair: MakePair) -> No
     assert pair.client.next_timeout() == 31.0
 
 
+def test_the_answer_to_one_request_leaves_the_time_of_the_other(
+    make_pair: MakePair,
+) -> None:
+    pair = make_pair(accepts=False)
+    pair.client.publish("one", now=0.0)
+    pair.client.publish("two", now=0.0)
+    pair.run()
+    pair.server.accept(pair.server_events[0].request_id, now=1.0)
+    pair.run()
+    pair.server.accept(pair.server_events[1].request_id, now=1.0)
+    pair.run()
+    assert isinstance(pair.client_events[-1], PublishAccepted)
+    assert pair.client.next_timeout() == 31.0
+    pair.server.reject(pair.server_events[2].request_id, now=1.0)
+    pair.run()
+    assert pair.client.next_timeout() is None
+
+
 def test_a_server_with_too_few_streams_ends_the_connection(make_pair: MakePair) -> None:
     pair = make_pair(limits=Limits(message_streams=1))
     pair.client.publish("one", now=0.0)
