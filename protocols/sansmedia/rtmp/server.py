@@ -221,6 +221,7 @@ class RtmpServer(Connection[ServerEvent]):
         stream = self._streams.get(stream_id)
         if self.is_terminated or stream is None or stream.state not in _PLAY_STATES:
             return
+        self._forget_requests(stream)
         self._step(stream, StreamInput.CLOSE)
         self._control(UserControl(UserControlType.STREAM_EOF, stream_id))
         self._status(stream_id, "status", code, description)

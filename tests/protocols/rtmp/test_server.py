@@ -446,6 +446,18 @@ def test_seeking_waits_for_an_answer(raw: Any, accepts: bool, code: str) -> None
     assert raw.codes() == [code]
 
 
+def test_a_seek_of_a_play_that_has_ended_is_not_answered(raw: Any) -> None:
+    raw.play()
+    raw.call("seek", 4.0, None, 9000.0, stream_id=1)
+    request = raw.event()
+    raw.server.end_play(1, now=1.0)
+    raw.collect()
+    raw.answers.clear()
+    raw.server.accept(request.request_id, now=1.0)
+    raw.collect()
+    assert raw.codes() == []
+
+
 def test_receive_audio_and_video_are_told(raw: Any) -> None:
     raw.play()
     raw.answers.clear()
