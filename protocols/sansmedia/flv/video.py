@@ -250,7 +250,8 @@ def encode_video_body(body: VideoBody) -> bytes:
     Raises:
         UsageError: The body has no such form: a codec or packet type that the legacy
             header cannot bear, several tracks without ``multitrack``, packet types that
-            differ between the tracks, a composition time beyond 24 bits.
+            differ between the tracks, a composition time beyond 24 bits, a packet in a
+            command frame.
 
     Source: FLV 10.1 §E.4.3, E-RTMP v2 "Enhanced Video".
     """
@@ -267,6 +268,9 @@ def encode_video_body(body: VideoBody) -> bytes:
     packet_type = body.packets[0].packet_type
     multitrack = body.multitrack
     outer = packet_type if multitrack is None else _MULTITRACK
+    if body.frame_type is VideoFrameType.COMMAND and outer != VideoPacketType.METADATA:
+        # A reader takes the first octet behind the header for the command.
+        raise UsageError("a command frame bears no packet but metadata")
     tracks = []
     for packet in body.packets:
         if packet.packet_type is not packet_type:
@@ -291,6 +295,8 @@ def _encode_legacy(body: VideoBody) -> bytes:
         return bytes((VideoFrameType.COMMAND << 4 | _LEGACY_AVC, body.command))
     if len(body.packets) != 1 or body.packets[0].track_id:
         raise UsageError("the legacy header bears one packet of track 0")
+    if body.frame_type is VideoFrameType.COMMAND:
+        raise UsageError("a command frame bears no packet")
     packet = body.packets[0]
     packet_type = packet.packet_type
     number = _LEGACY_NUMBER.get(packet.codec, packet.codec)

@@ -24,6 +24,7 @@ from sansmedia.sansio import ProtocolError, UsageError
 AVC = VideoCodecId.AVC
 HEVC = VideoCodecId.HEVC
 KEY = VideoFrameType.KEY
+COMMAND = VideoFrameType.COMMAND
 INTER = VideoFrameType.INTER
 START = VideoPacketType.SEQUENCE_START
 FRAMES = VideoPacketType.CODED_FRAMES
@@ -314,6 +315,14 @@ def test_bad_bytes_raise_with_a_code(data: bytes, code: str) -> None:
         ),
         VideoBody(KEY, [VideoPacket(AVC, FRAMES, b"")], mod_ex=(ModEx(0, b"abc"),)),
         VideoBody(KEY, [VideoPacket(AVC, FRAMES, b"")], True, mod_ex=(ModEx(0, b""),)),
+        VideoBody(COMMAND, [VideoPacket(AVC, FRAMES, b"")]),
+        VideoBody(COMMAND, [VideoPacket(AVC, FRAMES, b"")], True),
+        VideoBody(
+            COMMAND,
+            [VideoPacket(AVC, VideoPacketType.METADATA, b"")],
+            True,
+            AvMultitrackType.ONE_TRACK,
+        ),
     ],
 )
 def test_a_body_without_a_wire_form_is_a_usage_error(body: VideoBody) -> None:
