@@ -47,6 +47,7 @@ CONNECT: list[Value] = [
 
 
 def test_values_of_another_encoder_come_out_and_go_back_in() -> None:
+    """AMF0 §2.5, §2.8, §2.10, §2.12 and §2.13, octet by octet."""
     data = (DATA / "amf0_values.bin").read_bytes()
     values = amf0.decode_values(data)
     assert values == CONNECT
@@ -54,12 +55,14 @@ def test_values_of_another_encoder_come_out_and_go_back_in() -> None:
 
 
 def test_references_of_another_encoder_are_followed() -> None:
+    """AMF0 §2.9: an index counts the complex values of the message."""
     data = (DATA / "amf0_references.bin").read_bytes()
     (values,) = amf0.decode_values(data)
     assert values == [{"k": "v"}, {"k": "v"}, [{"k": "v"}]]
 
 
 def test_a_typed_object_of_another_encoder_comes_out_and_goes_back_in() -> None:
+    """AMF0 §2.18: the class name stands before the members."""
     data = (DATA / "amf0_typed.bin").read_bytes()
     value = TypedObject("org.example.Point", {"x": 1.0, "y": 2.0})
     assert amf0.decode_values(data) == [value]
@@ -77,6 +80,7 @@ def test_a_reference_gives_a_value_of_its_own() -> None:
 
 
 def test_markers_stand_as_the_specification_draws_them() -> None:
+    """AMF0 §2.1, §2.15, §2.17: markers and what follows them."""
     assert amf0.encode_values(1.0).hex() == "003ff0000000000000"
     assert amf0.encode_values(True, False).hex() == "01010100"
     assert amf0.encode_values("ab").hex() == "0200026162"
@@ -144,6 +148,7 @@ def test_a_lone_surrogate_is_encoded_as_a_question_mark() -> None:
 
 
 def test_the_avmplus_marker_switches_to_amf3_for_one_value() -> None:
+    """AMF0 §3.1: the value behind the marker alone is AMF3."""
     data = b"\x11\x0a\x0b\x01\x03a\x04\x05\x01" + b"\x05"
     assert amf0.decode_values(data) == [{"a": 5}, None]
 

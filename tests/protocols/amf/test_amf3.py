@@ -55,12 +55,14 @@ VALUES: list[Value] = [
 
 
 def test_values_of_another_encoder_come_out_and_go_back_in() -> None:
+    """AMF3 §1.3.1, §3.1, §3.2, §3.10, §3.11, octet by octet."""
     data = (DATA / "amf3_values.bin").read_bytes()
     assert amf3.decode_values(data) == VALUES
     assert amf3.encode_values(*VALUES) == data
 
 
 def test_references_of_another_encoder_are_followed() -> None:
+    """AMF3 §1.3.2, §2.2, §3.12: strings, objects and traits have a table each."""
     data = (DATA / "amf3_references.bin").read_bytes()
     date = Date(1111111111000.0)
     assert amf3.decode_values(data) == [
@@ -96,6 +98,26 @@ def test_references_of_another_encoder_are_followed() -> None:
 def test_each_type_comes_back_as_it_went(value: Value) -> None:
     data = amf3.encode_values(value)
     assert amf3.decode_values(data) == [value]
+
+
+@pytest.mark.parametrize(
+    ("value", "wire"),
+    [
+        (XmlDocument("<a/>"), "07 09 3c612f3e"),
+        (Xml("<a/>"), "0b 09 3c612f3e"),
+        (Vector(VectorKind.INT, [1, -2], True), "0d 05 01 00000001 fffffffe"),
+        (Vector(VectorKind.UINT, [0xFFFFFFFF]), "0e 03 00 ffffffff"),
+        (Vector(VectorKind.DOUBLE, [1.5]), "0f 03 00 3ff8000000000000"),
+        (Vector(VectorKind.OBJECT, ["a", None], False, "*"), "10 05 00 032a 060361 01"),
+        (Dictionary([("a", 1), (2, "a")], True), "11 05 01 060361 0401 0402 0600"),
+    ],
+)
+def test_later_types_stand_as_the_specification_draws_them(
+    value: Value, wire: str
+) -> None:
+    """AMF3 §3.9, §3.13, §3.15, §3.16."""
+    assert amf3.encode_values(value) == bytes.fromhex(wire)
+    assert amf3.decode_values(bytes.fromhex(wire)) == [value]
 
 
 def test_repeated_traits_are_written_as_a_reference() -> None:

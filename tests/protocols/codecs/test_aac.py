@@ -170,6 +170,7 @@ def test_contradictions_are_our_mistake(change: dict[str, Any]) -> None:
 
 @pytest.mark.vectors("adts_*")
 def test_adts_frames_are_those_of_the_demuxer(vector: Any) -> None:
+    """ISO 14496-3 §1.A.2.2, §1.A.2.2.1, §1.A.2.2.2."""
     position = 0
     headers: list[aac.AdtsHeader] = []
     while position + 9 < len(vector.data):

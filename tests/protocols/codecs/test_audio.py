@@ -46,6 +46,7 @@ def test_packet_durations_are_those_of_the_demuxer(vector: Any) -> None:
     ],
 )
 def test_packet_durations_follow_table_2(packet: bytes, samples: int) -> None:
+    """RFC 6716 §3.1, §3.2."""
     assert opus.packet_duration(packet) == samples
 
 
@@ -53,6 +54,7 @@ def test_packet_durations_follow_table_2(packet: bytes, samples: int) -> None:
     "packet", [b"", b"\xff", b"\xff\x00", b"\xff\x07", b"\x1b\x03"]
 )
 def test_an_impossible_packet_is_refused(packet: bytes) -> None:
+    """RFC 6716 §3.2.5: no packet lasts over 120 ms, and none has no frame."""
     with pytest.raises(ProtocolError):
         opus.packet_duration(packet)
 
@@ -71,6 +73,7 @@ def test_an_impossible_packet_is_refused(packet: bytes) -> None:
     ],
 )
 def test_a_broken_opus_head_is_refused(data: bytes) -> None:
+    """RFC 7845 §5.1.1 for the stream counts and the mapping."""
     with pytest.raises(ProtocolError):
         opus.parameters(data)
 
@@ -134,6 +137,7 @@ def test_mpeg_audio_frames_are_those_of_the_demuxer(vector: Any) -> None:
 def test_mpeg_audio_headers_follow_their_tables(
     word: int, profile: str, rate: int, bit_rate: int, size: int, samples: int
 ) -> None:
+    """ISO 11172-3 §2.4.2.3, ISO 13818-3 §2.4.2.3."""
     header = mp3.decode_frame_header(word.to_bytes(4, "big"))
     assert mp3.parameters_from_frame_header(header).profile == profile
     assert (header.sample_rate, header.bit_rate) == (rate, bit_rate)
@@ -152,6 +156,7 @@ def test_a_reserved_mpeg_audio_header_is_refused(word: int) -> None:
 
 @pytest.mark.vectors("flac_*")
 def test_streaminfo_comes_back_from_every_wrapping(vector: Any) -> None:
+    """RFC 9639 §6, §8.1: "fLaC", then blocks with a header of four octets."""
     info = flac.decode_streaminfo(vector.data)
     assert flac.encode_streaminfo(info) == vector.data
     block = b"\x80\0\0\x22" + vector.data

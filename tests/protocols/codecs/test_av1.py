@@ -183,6 +183,7 @@ def test_leb128_comes_back(value: int) -> None:
 
 
 def test_leb128_ends_at_32_bits() -> None:
+    """AV1 §4.10.5."""
     with pytest.raises(UsageError):
         av1.encode_leb128(1 << 32)
 

@@ -35,6 +35,7 @@ def test_escaping_hides_every_start_code_and_comes_undone(data: bytes) -> None:
 
 
 def test_start_codes_of_three_and_four_octets_and_padding_are_taken_away() -> None:
+    """H.264 §B.1, H.265 §B.2."""
     data = b"\0\0\0\0\1\x67\xaa\0\0\0\1\x68\xbb\0\0\1\x65\xcc\0\0\3\0\0\0\0"
     assert nal.split_annexb(data) == [b"\x67\xaa", b"\x68\xbb", b"\x65\xcc\0\0\3"]
 

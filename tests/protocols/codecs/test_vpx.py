@@ -45,6 +45,7 @@ def test_vp9_key_frames_say_what_ffprobe_says(vector: Any) -> None:
 def test_a_vpcc_made_of_a_key_frame_is_what_ffmpeg_writes(
     load_vector: _Load, name: str
 ) -> None:
+    """VP Codec ISO Media File Format Binding v1.0 §2."""
     header = vp9.decode_frame_header(load_vector(name).pieces[0])
     made = vp9.decode_vpcc(vp9.vpcc_from_frame_header(header))
     written = vp9.decode_vpcc(load_vector(f"{name}_vpcc").data)

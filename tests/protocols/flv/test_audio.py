@@ -160,6 +160,7 @@ def test_nanoseconds_are_read_from_the_modifiers() -> None:
 
 
 def test_the_legacy_header_says_rate_size_and_channels() -> None:
+    """FLV 10.1 §E.4.2."""
     body = decode_audio_body(b"\x36\x00\x00")
     assert (body.sample_rate, body.sample_bits, body.channel_count) == (11025, 16, 1)
     body = decode_audio_body(b"\x3d\x00\x00")

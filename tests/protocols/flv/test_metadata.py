@@ -77,6 +77,46 @@ def test_all_tracks_are_described() -> None:
     assert metadata.properties() == properties
 
 
+def test_every_property_of_the_file_format_has_its_name() -> None:
+    """FLV 10.1 §E.5."""
+    metadata = Metadata(
+        audio_codec_number=10.0,
+        audio_bit_rate_kbps=128.0,
+        audio_delay=0.038,
+        audio_sample_rate=44_100.0,
+        audio_sample_bits=16.0,
+        can_seek_to_end=True,
+        creation_date="Sat Nov 21 2026",
+        duration=12.5,
+        file_size=1e6,
+        frame_rate=30.0,
+        height=720.0,
+        stereo=True,
+        video_codec_number=7.0,
+        video_bit_rate_kbps=2500.0,
+        width=1280.0,
+    )
+    properties: dict[str, object] = {
+        "audiocodecid": 10.0,
+        "audiodatarate": 128.0,
+        "audiodelay": 0.038,
+        "audiosamplerate": 44_100.0,
+        "audiosamplesize": 16.0,
+        "canSeekToEnd": True,
+        "creationdate": "Sat Nov 21 2026",
+        "duration": 12.5,
+        "filesize": 1e6,
+        "framerate": 30.0,
+        "height": 720.0,
+        "stereo": True,
+        "videocodecid": 7.0,
+        "videodatarate": 2500.0,
+        "width": 1280.0,
+    }
+    assert decode_metadata(["onMetaData", properties]) == metadata
+    assert metadata.properties() == properties
+
+
 def test_unknown_properties_are_kept() -> None:
     properties = {"title": "x", "keyframes": {"times": [0.0]}}
     metadata = decode_metadata(["onMetaData", properties])

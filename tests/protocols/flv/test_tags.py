@@ -26,12 +26,14 @@ def wire(*tags: Tag) -> bytes:
 
 
 def test_the_header_promises_only_what_will_come() -> None:
+    """FLV 10.1 §E.2, with the first previous-tag size behind it."""
     assert encode_header(True, True).hex() == "464c5601050000000900000000"
     assert encode_header(True, False)[4] == 4
     assert encode_header(False, True)[4] == 1
 
 
 def test_a_tag_stands_as_the_specification_draws_it() -> None:
+    """FLV 10.1 §E.3, §E.4.1: the upper 8 bits of the time stand behind the lower."""
     data = encode_tag(TagType.VIDEO, 0x12345678, b"ab")
     assert data.hex() == "090000023456781200000061620000000d"
 

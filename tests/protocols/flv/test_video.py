@@ -213,6 +213,7 @@ BODIES = {
 
 @pytest.mark.parametrize(("data", "body"), BODIES.values(), ids=BODIES)
 def test_the_body_decodes_and_encodes(data: bytes, body: VideoBody) -> None:
+    """FLV 10.1 §E.4.3 for the legacy forms."""
     assert decode_video_body(data) == body
     assert encode_video_body(body) == data
 

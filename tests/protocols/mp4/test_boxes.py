@@ -24,6 +24,7 @@ TREES = st.recursive(
 
 
 def test_a_box_is_its_size_its_kind_and_its_payload() -> None:
+    """ISO 14496-12 §4.2."""
     assert encode_box(b"free", b"ab", b"c") == b"\0\0\0\x0bfreeabc"
 
 
@@ -50,6 +51,7 @@ def test_files_of_ffmpeg_are_written_back_octet_by_octet(vector: Any) -> None:
 
 
 def test_a_64_bit_size_and_a_size_to_the_end_are_understood() -> None:
+    """ISO 14496-12 §4.2."""
     data = b"\0\0\0\1free" + (18).to_bytes(8, "big") + b"ab" + b"\0\0\0\0mdatrest"
     assert decode_boxes(data) == (Box(b"free", b"ab"), Box(b"mdat", b"rest"))
 

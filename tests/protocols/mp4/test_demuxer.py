@@ -77,6 +77,14 @@ FFMPEG_NAMES = {
 def test_tracks_of_ffmpeg_have_its_configuration_size_and_language(
     vector: Any,
 ) -> None:
+    """The sample entries of every codec, as FFmpeg writes them.
+
+    ISO 14496-12 §12.1.3; ISO 14496-15 §5.4.2, §8.4.1; AV1 in ISO BMFF §2.2; VP in ISO
+    BMFF §2; ISO 14496-14 §5.6, ISO 14496-1 §7.2.6.5; Opus in ISO BMFF §4.3.1,
+    §4.3.2, Encapsulation of Opus in ISO BMFF §4.3.2; FLAC in ISO BMFF §3.3.1,
+    Encapsulation of FLAC in ISO BMFF §3.3.2; ETSI TS 102 366
+    §F.2, §F.5.
+    """
     init = feed_all(vector.data, len(vector.data))[0]
     assert isinstance(init, InitSegment)
     assert len(init.tracks) == len(vector.expected["tracks"])

@@ -50,6 +50,7 @@ def trun(fragment: bytes) -> Box:
 
 
 def test_a_single_sample_fragment_has_the_boxes_of_the_specification() -> None:
+    """ISO 14496-12 §8.8.4, §8.8.7, §8.8.8, §8.8.12."""
     fragment = encode_single_sample_fragment(7, 3, 1 << 40, 512, b"frame", -100, False)
     assert decode_boxes(fragment) == (
         Box(
@@ -83,6 +84,7 @@ def test_a_single_sample_fragment_has_the_boxes_of_the_specification() -> None:
 
 
 def test_a_random_access_sample_depends_on_no_other() -> None:
+    """ISO 14496-12 §8.8.3.1: sample_depends_on and sample_is_non_sync_sample."""
     flags = [
         trun(
             encode_single_sample_fragment(1, 1, 0, 1, b"x", random_access=is_key)
@@ -124,6 +126,7 @@ def test_a_key_picture_before_others_costs_one_field() -> None:
 
 
 def test_runs_of_several_tracks_share_one_mdat() -> None:
+    """ISO 14496-12 §8.1.1."""
     fragment = encode_fragment(
         1,
         [
@@ -193,6 +196,7 @@ def test_a_run_that_does_not_fit_is_a_usage_error() -> None:
 
 
 def test_a_segment_type_names_its_major_brand_twice() -> None:
+    """ISO 14496-12 §8.16.2."""
     assert (
         encode_segment_type([b"msdh", b"cmfs"]) == b"\0\0\0\x18stypmsdh\0\0\0\0msdhcmfs"
     )
@@ -201,6 +205,7 @@ def test_a_segment_type_names_its_major_brand_twice() -> None:
 
 
 def test_a_producer_reference_time_has_64_bit_times() -> None:
+    """ISO 14496-12 §8.16.5, version 1."""
     box = encode_producer_reference_time(1, 0xE8000000_80000000, 1 << 33)
     assert box == b"\0\0\0\x20prft" + struct.pack(
         ">IIQQ", 0x01000018, 1, 0xE8000000_80000000, 1 << 33
@@ -212,6 +217,7 @@ def test_a_producer_reference_time_has_64_bit_times() -> None:
 
 
 def test_an_event_message_has_its_times_before_its_strings() -> None:
+    """ISO 23009-1 §5.10.3.3, version 1."""
     box = encode_event_message(
         "urn:x",
         "v",
@@ -232,6 +238,7 @@ def test_an_event_message_has_its_times_before_its_strings() -> None:
 
 
 def test_a_segment_index_lists_its_subsegments() -> None:
+    """ISO 14496-12 §8.16.3, version 1."""
     box = encode_segment_index(
         1, 90_000, 1 << 33, [SegmentReference(500, 90_000)], first_offset=7
     )

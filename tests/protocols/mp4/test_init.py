@@ -55,6 +55,7 @@ MIME_TYPES = {
 
 @pytest.mark.parametrize("name", sorted(MIME_TYPES))
 def test_the_mime_type_names_every_codec(named_vector: Load, name: str) -> None:
+    """RFC 6381 §3.3, RFC 4337 §3; ISO 14496-1 §7.2.6.6 for the numbers of MP3."""
     assert mime_type(tracks_of(named_vector(name))) == MIME_TYPES[name]
 
 
@@ -155,33 +156,155 @@ def test_colour_pixel_aspect_bit_rate_and_language_come_back(
     assert again(track) == (track,)
 
 
+def test_colour_and_pixel_aspect_have_boxes_of_their_own(named_vector: Load) -> None:
+    """ISO 14496-12 §12.1.4, §12.1.5."""
+    (track,) = tracks_of(named_vector("h265"))
+    track = attrs.evolve(
+        track, colour=Colour(9, 16, 9, full_range=True), pixel_aspect=(4, 3)
+    )
+    data = encode_init_segment([track])
+    assert b"\0\0\0\x13colrnclx\0\x09\0\x10\0\x09\x80" in data
+    assert b"\0\0\0\x10pasp\0\0\0\x04\0\0\0\x03" in data
+
+
+def test_a_language_is_three_letters_of_five_bits() -> None:
+    """ISO 14496-12 §8.4.2.3."""
+    for language, packed in (("und", b"\x55\xc4"), ("fra", b"\x1a\x41")):
+        data = encode_init_segment([Mp4Track(1, Codec.VP8, 1000, language=language)])
+        media_header = data.index(b"mdhd")
+        assert data[media_header + 24 : media_header + 26] == packed
+
+
 def test_a_rate_beyond_sixteen_bits_is_left_to_the_configuration() -> None:
     track = Mp4Track(1, Codec.MP3, 96_000, sample_rate=96_000, channels=2)
     assert again(track)[0].sample_rate == 0
 
 
+def _with(data: bytes, **payloads: bytes) -> bytes:
+    """Return an initialisation segment whose boxes have other payloads.
+
+    ``elst`` gives every track an edit list that it did not have.
+    """
+
+    def replaced(box: Box) -> Box:
+        payload = payloads.get(box.kind.decode())
+        if payload is not None:
+            return Box(box.kind, payload)
+        children = tuple(map(replaced, box.children))
+        if box.kind == b"trak" and "elst" in payloads:
+            children += (Box(b"edts", children=(Box(b"elst", payloads["elst"]),)),)
+        return attrs.evolve(box, children=children)
+
+    return b"".join(replaced(box).encode() for box in decode_boxes(data))
+
+
+VP8 = encode_init_segment([Mp4Track(1, Codec.VP8, 90_000)])
+
+
+def test_headers_of_the_wide_version_are_read() -> None:
+    """ISO 14496-12 §8.2.2, §8.3.2, §8.4.2, §8.6.6: version 1 has 64-bit times."""
+    times = b"\x01\0\0\0" + bytes(16)
+    edits = b"\x01\0\0\0\0\0\0\x02" + struct.pack(
+        ">QqIQqI", 1 << 32, -1, 1 << 16, 0, 1 << 33, 1 << 16
+    )
+    movie = decode_init_segment(
+        _with(
+            VP8,
+            mvhd=times + struct.pack(">IQ80x", 600, 0),
+            tkhd=times + struct.pack(">IIQ60x", 7, 0, 0),
+            mdhd=times + struct.pack(">IQHH", 1800, 0, 0x1A41, 0),
+            elst=edits,
+        )
+    )
+    (track,) = movie.tracks
+    assert (track.track_id, track.timescale, track.language) == (7, 1800, "fra")
+    # The empty edit lasts 2**32 ticks of the movie, three of the track each.
+    assert movie.extends[7].shift == 3 * (1 << 32) - (1 << 33)
+
+
+def test_an_empty_edit_delays_its_track() -> None:
+    """ISO 14496-12 §8.6.6: durations in ticks of the movie, times in the media's."""
+    empty = struct.pack(">IiI", 500, -1, 1 << 16)
+    first = struct.pack(">IiI", 0, 3000, 1 << 16)
+    for edits, shift in (
+        (empty + first, 42_000),
+        (empty, 45_000),
+        (first + empty, -3000),
+    ):
+        count = len(edits) // 12
+        data = _with(VP8, elst=struct.pack(">II", 0, count) + edits)
+        assert decode_init_segment(data).extends[1].shift == shift
+
+
+def test_track_ids_are_not_zero_and_not_equal() -> None:
+    """ISO 14496-12 §8.3.2."""
+    zero = _with(VP8, tkhd=bytes(84))
+    two = encode_init_segment(
+        [Mp4Track(1, Codec.VP8, 1000), Mp4Track(2, Codec.VP8, 1000)]
+    )
+    equal = _with(two, tkhd=struct.pack(">12xI68x", 1))
+    for data in (zero, equal):
+        with pytest.raises(ProtocolError) as caught:
+            decode_init_segment(data)
+        assert caught.value.code == "malformed"
+
+
+def test_a_timescale_of_zero_is_refused() -> None:
+    """ISO 14496-12 §8.4.2."""
+    with pytest.raises(ProtocolError) as caught:
+        decode_init_segment(_with(VP8, mdhd=bytes(24)))
+    assert caught.value.code == "malformed"
+
+
+def test_what_a_fragment_does_not_say_stands_in_the_moov() -> None:
+    """ISO 14496-12 §8.8.3: duration, size and flags of track extends."""
+    init = _with(VP8, trex=struct.pack(">6I", 0, 1, 1, 40, 3, 0x01010000))
+    header = encode_full_box(b"tfhd", 0, 0x020000, struct.pack(">I", 1))
+    # Two samples, and where their octets begin.
+    size = 8 + 8 + len(header) + 20
+    run = encode_full_box(b"trun", 0, 1, struct.pack(">Ii", 2, size + 8))
+    fragment = encode_box(b"moof", encode_box(b"traf", header, run))
+    assert len(fragment) == size
+    events = Mp4Demuxer().feed(init + fragment + encode_box(b"mdat", b"onetwo"))
+    assert events[1:] == [
+        MediaSample(1, 0, 0, 40, False, b"one"),
+        MediaSample(1, 40, 40, 40, False, b"two"),
+    ]
+
+
+def test_a_descriptor_may_be_longer_than_it_needs() -> None:
+    """ISO 14496-1 §7.2.6, §7.2.6.5: optional fields, and sizes of up to 28 bits."""
+
+    def descriptor(tag: int, body: bytes) -> bytes:
+        return bytes([tag, 0x80, 0x80, 0x80, len(body)]) + body
+
+    configuration = b"\x11\x90"
+    decoder = b"\x40\x15" + bytes(11) + descriptor(0x05, configuration)
+    # streamDependenceFlag, URL_Flag and OCRstreamFlag, each with its field.
+    fields = b"\0\1\xe0" + b"\0\2" + b"\3url" + b"\0\3"
+    stream = descriptor(0x03, fields + descriptor(0x04, decoder))
+    plain = Mp4Track(1, Codec.AAC, 48_000, b"\x12\x10", sample_rate=48_000, channels=2)
+    entry = struct.pack(">6xH8xHH4xI", 1, 2, 16, 48_000 << 16)
+    esds = encode_full_box(b"esds", 0, 0, stream)
+    stsd = b"\0\0\0\0\0\0\0\1" + encode_box(b"mp4a", entry, esds)
+    movie = decode_init_segment(_with(encode_init_segment([plain]), stsd=stsd))
+    assert movie.tracks == (
+        attrs.evolve(plain, configuration=configuration, sample_entry="mp4a"),
+    )
+
+
 def _audio_entry(version: int, stsd_version: int, *parts: bytes) -> Mp4Track:
     """Read back the track of an MP3 sample entry that was written by hand."""
     entry = struct.pack(">6xHH6xHH4xI", 1, version, 2, 16, 44_100 << 16)
-    stsd = encode_full_box(
-        b"stsd", stsd_version, 0, b"\0\0\0\1", encode_box(b".mp3", entry, *parts)
-    )
-
-    def replaced(box: Box) -> Box:
-        if box.kind == b"stsd":
-            return Box(b"stsd", stsd[8:])
-        return attrs.evolve(box, children=tuple(map(replaced, box.children)))
-
+    stsd = struct.pack(">B3xI", stsd_version, 1) + encode_box(b".mp3", entry, *parts)
     plain = Mp4Track(1, Codec.MP3, 44_100, channels=2, sample_entry=".mp3")
-    data = b"".join(
-        replaced(box).encode() for box in decode_boxes(encode_init_segment([plain]))
-    )
+    data = _with(encode_init_segment([plain]), stsd=stsd)
     (track,) = decode_init_segment(data).tracks
     return track
 
 
 def test_a_second_version_of_the_audio_entry_tells_rates_beyond_sixteen_bits() -> None:
-    """ISO 14496-12 §12.2.3: AudioSampleEntryV1 is as long as the first version."""
+    """ISO 14496-12 §8.5.2, §12.2.3: AudioSampleEntryV1 has the first one's size."""
     rate = encode_full_box(b"srat", 0, 0, struct.pack(">I", 96_000))
     bit_rate = encode_box(b"btrt", struct.pack(">III", 1, 2, 3))
     track = _audio_entry(1, 1, rate, bit_rate)
@@ -208,6 +331,7 @@ def test_what_no_track_can_bear_is_left_to_the_configuration(rate: float) -> Non
 
 
 def test_brands_of_cmaf_belong_to_files_of_one_track() -> None:
+    """ISO 23000-19 §7.2."""
     tracks = [Mp4Track(1, Codec.VP8, 1000), Mp4Track(2, Codec.OPUS, 48_000)]
     both = decode_boxes(encode_init_segment(tracks))[0]
     one = decode_boxes(encode_init_segment(tracks[:1]))[0]
@@ -296,5 +420,6 @@ def test_an_edit_list_moves_the_times_of_its_track(named_vector: Load) -> None:
 
 
 def test_a_file_without_moov_is_a_protocol_error() -> None:
+    """ISO 14496-12 §8.2."""
     with pytest.raises(ProtocolError):
         decode_init_segment(encode_box(b"ftyp", b"isom"))
