@@ -420,13 +420,18 @@ class RtmpServer(Connection[ServerEvent]):
 
     def _fc_unpublish(self, command: Command, stream_id: int, now: float) -> None:
         name = text(command.argument(0))
-        publishing = [s for s in self._streams.values() if s.state in _PUBLISH_STATES]
-        named = [s for s in publishing if s.name.partition("?")[0] == name]
-        named = named or [s for s in publishing if s.name == name]
+        streams = self._streams.values()
+        named = [s for s in streams if name in (s.name, s.name.partition("?")[0])]
+        publishing = [s for s in streams if s.state in _PUBLISH_STATES]
+        # A name that is none of this connection's means its one stream.
+        if not named and len(publishing) == 1:
+            named = publishing
         info = status("status", "NetStream.Unpublish.Success", name)
         self._command("onFCUnpublish", 0, None, info)
         self._result(command, Undefined())
-        for stream in named or publishing[:1]:
+        for stream in named:
+            if stream not in publishing:
+                continue
             code = "NetStream.Unpublish.Success"
             self._status(stream.stream_id, "status", code, name)
             self._end(stream, "FCUnpublish", now)

@@ -184,6 +184,16 @@ def test_fc_unpublish_of_one_stream_leaves_the_other(raw: Any) -> None:
     raw.server.accept(raw.event().request_id, now=1.0)
     raw.call("FCUnpublish", 6.0, None, "two")
     assert raw.event() == PublishEnded(2, "FCUnpublish")
+    raw.call("FCUnpublish", 7.0, None, "two")
+    assert raw.event() is None
+
+
+def test_fc_unpublish_of_no_stream_ends_none_of_two(raw: Any) -> None:
+    raw.publish("one")
+    raw.call("createStream", 4.0, None)
+    raw.call("publish", 5.0, None, "two", stream_id=2)
+    raw.server.accept(raw.event().request_id, now=1.0)
+    raw.call("FCUnpublish", 6.0, None, "three")
     assert raw.event() is None
 
 
