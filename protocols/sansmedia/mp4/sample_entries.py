@@ -327,12 +327,14 @@ def _decode_descriptor(boxes: Mapping[bytes, bytes]) -> tuple[Codec | None, byte
 def _decode_inner(data: bytes, limits: Limits) -> dict[bytes, bytes]:
     found: dict[bytes, bytes] = {}
     for box in decode_boxes(data, limits, containers=()):
-        found.setdefault(box.kind, box.payload)
+        # There may be several colr: of ICC profiles, and the one with numbers.
+        if box.kind != b"colr" or box.payload.startswith(b"nclx"):
+            found.setdefault(box.kind, box.payload)
     return found
 
 
 def _decode_colour(body: bytes) -> Colour | None:
-    if len(body) < 11 or not body.startswith(b"nclx"):
+    if len(body) < 11:
         return None
     reader = Reader(body, source="ISO 14496-12 §12.1.5")
     reader.skip(4)

@@ -167,6 +167,24 @@ def test_colour_and_pixel_aspect_have_boxes_of_their_own(named_vector: Load) -> 
     assert b"\0\0\0\x10pasp\0\0\0\x04\0\0\0\x03" in data
 
 
+def test_the_colour_may_stand_behind_a_profile(named_vector: Load) -> None:
+    """ISO 14496-12 §12.1.5: an entry may have several of these boxes."""
+    (track,) = tracks_of(named_vector("h265"))
+    track = attrs.evolve(track, colour=Colour(9, 16, 9))
+    data = encode_init_segment([track])
+    stsd = data[data.index(b"stsd") + 4 :]
+    entry = stsd[16 : 8 + int.from_bytes(stsd[8:12], "big")]
+    profile = encode_box(b"colr", b"prof", bytes(20))
+    fields, inner = entry[:78], entry[78:]
+    both = stsd[:8] + encode_box(stsd[12:16], fields, profile, inner)
+    assert decode_init_segment(_with(data, stsd=both)).tracks == (track,)
+    one = stsd[:8] + encode_box(
+        stsd[12:16], fields, profile, inner.replace(b"nclx", b"rICC")
+    )
+    (read,) = decode_init_segment(_with(data, stsd=one)).tracks
+    assert read.colour is None
+
+
 def test_a_language_is_three_letters_of_five_bits() -> None:
     """ISO 14496-12 §8.4.2.3."""
     for language, packed in (("und", b"\x55\xc4"), ("fra", b"\x1a\x41")):
