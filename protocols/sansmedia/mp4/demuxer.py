@@ -12,7 +12,7 @@ from sansmedia.sansio import ProtocolError
 
 from .boxes import Box, BoxHeader, decode_box_header, decode_boxes
 from .limits import Limits
-from .moof_wire import SampleLocation, decode_movie_fragment
+from .moof_wire import SampleBudget, SampleLocation, decode_movie_fragment
 from .moov_wire import Movie, decode_movie
 from .tracks import Mp4Track
 
@@ -103,6 +103,7 @@ class Mp4Demuxer:
         self._known: frozenset[int] = frozenset()
         self._decode_times: dict[int, int] = {}
         self._announced: deque[SampleLocation] = deque()
+        self._budget = SampleBudget(self._limits)
         self._statistics = Mp4DemuxerStatistics()
 
     @property
@@ -262,7 +263,7 @@ class Mp4Demuxer:
             self._offset,
             self._movie.extends,
             self._decode_times,
-            self._limits,
+            self._budget,
         )
         known = [sample for sample in samples if sample.track_id in self._known]
         known.sort(key=lambda sample: sample.offset)

@@ -16,7 +16,7 @@ from .boxes import Box
 from .limits import Limits
 from .moov_wire import TrackExtends
 
-__all__ = ["SampleLocation", "decode_movie_fragment"]
+__all__ = ["SampleBudget", "SampleLocation", "decode_movie_fragment"]
 
 _SOURCE = "ISO 14496-12 §8.8"
 _NON_SYNC = 0x010000
@@ -51,7 +51,7 @@ def decode_movie_fragment(
     moof_offset: int,
     extends: Mapping[int, TrackExtends],
     decode_times: dict[int, int],
-    limits: Limits,
+    budget: SampleBudget,
 ) -> list[SampleLocation]:
     """Decode the tree of a ``moof`` into the samples it announces, in its order.
 
@@ -63,10 +63,10 @@ def decode_movie_fragment(
         extends: Defaults of every track of the ``moov``.
         decode_times: Where each track goes on without ``tfdt``; brought up to date,
             unless an error is raised.
-        limits: Number and size of samples are judged.
+        budget: Number and size of samples are judged; the same for a whole stream.
     Raises: ProtocolError ``truncated``, ``malformed`` or ``limit``.
     """
-    budget = _Budget(limits)
+    budget.begin(moof_offset)
     times = dict(decode_times)
     samples: list[SampleLocation] = []
     previous_end = moof_offset
@@ -96,19 +96,36 @@ def decode_movie_fragment(
     return samples
 
 
-class _Budget:
-    __slots__ = ("_octets", "_samples")
+class SampleBudget:
+    """What is left of the limits in a fragment, and of its octets in a stream.
+
+    A run whose samples have everything from the defaults announces thousands of them
+    in twenty octets. Sound streams bring an octet for each sample at least, so one
+    fragment's worth may be ahead of the octets that came, and no more.
+    """
+
+    __slots__ = ("_ahead", "_limits", "_octets", "_samples")
 
     def __init__(self, limits: Limits) -> None:
-        self._samples = limits.max_samples
-        self._octets = limits.max_box_size
+        self._limits = limits
+        self._ahead = limits.max_samples
+        self._samples = 0
+        self._octets = 0
+
+    def begin(self, moof_offset: int) -> None:
+        """Begin a fragment that so many octets of the stream came before."""
+        self._samples = min(self._limits.max_samples, self._ahead + moof_offset)
+        self._octets = self._limits.max_box_size
 
     def take_samples(self, count: int) -> None:
+        """Charge ``count`` samples, before anything is made for them."""
         self._samples -= count
         if self._samples < 0:
             raise ProtocolError("too many samples", code="limit", source=_SOURCE)
+        self._ahead -= count
 
     def take_octets(self, count: int) -> None:
+        """Charge the octets of one sample."""
         # Samples may lie over each other: without this, a small mdat could be copied
         # out once for each of them.
         self._octets -= count
@@ -157,7 +174,7 @@ def _decode_run(
     previous_end: int,
     decode_time: int,
     shift: int,
-    budget: _Budget,
+    budget: SampleBudget,
     samples: list[SampleLocation],
 ) -> tuple[int, int]:
     reader = Reader(body, source="ISO 14496-12 §8.8.8")

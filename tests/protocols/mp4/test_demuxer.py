@@ -211,6 +211,34 @@ def test_more_samples_than_the_limit_are_refused() -> None:
     assert demuxer.statistics().damaged == 1
 
 
+def _fragment_of_defaults(count: int, size: int, media: bytes) -> bytes:
+    """Return a fragment whose samples have no row of their own in its run."""
+    size_field = size.to_bytes(4, "big")
+    tfhd = encode_full_box(b"tfhd", 0, 0x020010, b"\0\0\0\1", size_field)
+    offset = 8 + 8 + len(tfhd) + 20 + 8
+    run = count.to_bytes(4, "big") + offset.to_bytes(4, "big")
+    trun = encode_full_box(b"trun", 0, 1, run)
+    return encode_box(b"moof", encode_box(b"traf", tfhd, trun)) + encode_box(
+        b"mdat", media
+    )
+
+
+def test_samples_cannot_outnumber_the_octets_that_came() -> None:
+    fragment = _fragment_of_defaults(1000, 0, b"")
+    demuxer = Mp4Demuxer(Limits(max_samples=1000))
+    data = INIT + fragment * 200
+    events = demuxer.feed(data)
+    assert 1000 <= len(samples(events)) <= 1000 + len(data)
+    assert demuxer.statistics().damaged > 100
+
+
+def test_samples_of_one_octet_each_are_read_for_ever() -> None:
+    fragment = _fragment_of_defaults(1000, 1, bytes(1000))
+    demuxer = Mp4Demuxer(Limits(max_samples=1000))
+    assert len(samples(demuxer.feed(INIT + fragment * 20))) == 20_000
+    assert demuxer.statistics().damaged == 0
+
+
 def test_samples_that_lie_over_each_other_cannot_multiply_the_media() -> None:
     def run(size: int) -> bytes:
         return encode_full_box(
