@@ -26,7 +26,6 @@ from .constants import (
     COMMAND_CHUNK_STREAM,
     CONTROL_CHUNK_STREAM,
     DATA_CHUNK_STREAM,
-    BandwidthLimit,
     MediaKind,
     MessageType,
     UserControlType,
@@ -474,11 +473,10 @@ class Connection(abc.ABC, Generic[E]):
                 self._acknowledged_by_peer = number
             case WindowAcknowledgementSize(size):
                 self._window = size
-            case SetPeerBandwidth(size, limit):
-                # The answer that the specification asks for; what the peer may still
-                # take is the business of TCP.
-                if limit != BandwidthLimit.DYNAMIC or size != self._window_sent:
-                    self._announce_window(size)
+            case SetPeerBandwidth(size):
+                # The answer that the specification asks for, whatever the limit type:
+                # what the peer may still take is the business of TCP.
+                self._announce_window(size)
             case UserControl(UserControlType.PING_REQUEST, value):
                 self._control(UserControl(UserControlType.PING_RESPONSE, value))
             case UserControl(UserControlType.PING_RESPONSE, value):
