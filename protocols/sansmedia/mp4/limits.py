@@ -22,4 +22,5 @@ class Limits:
     max_tracks: int = 16
     """Tracks of one ``moov``."""
     max_samples: int = 16_384
-    """Samples of one fragment, all its runs together."""
+    """Samples of one fragment, all its runs together; and how many samples of a stream
+    may be announced beyond the octets that came."""

@@ -36,6 +36,7 @@ def test_a_delimiter_in_the_middle_is_found(load_vector: _Load) -> None:
 
 @pytest.mark.vectors("av1_units*")
 def test_units_are_rebuilt_from_their_obus(vector: Any) -> None:
+    """AV1 §5.2, §5.3."""
     for piece in vector.pieces:
         assert av1.join_obus(av1.split_obus(piece)) == piece
 
@@ -49,6 +50,7 @@ def test_the_stream_says_what_the_record_says(load_vector: _Load) -> None:
 
 
 def test_colours_make_the_codec_string_long(load_vector: _Load) -> None:
+    """AV1-ISOBMFF §5."""
     main10 = av1.parameters(load_vector("av1_main10").data)
     assert main10.rfc6381 == "av01.0.01M.10.0.110.02.02.09.0"
     gray = av1.parameters(load_vector("av1_gray").data)
@@ -56,6 +58,7 @@ def test_colours_make_the_codec_string_long(load_vector: _Load) -> None:
 
 
 def test_a_record_without_obus_has_no_size(load_vector: _Load) -> None:
+    """AV1 §A.3 for the level, which is an index on the wire."""
     found = av1.parameters(load_vector("av1_high_444").data[:4])
     assert (found.width, found.height, found.frame_rate) == (0, 0, None)
     assert (found.profile, found.chroma, found.level) == ("High", "4:4:4", "2.0")
@@ -92,6 +95,7 @@ def _sequence_header(
 
 
 def test_timing_decoder_model_and_operating_points_are_read() -> None:
+    """AV1 §5.5.1."""
     header = av1.decode_sequence_header(_sequence_header())
     assert header.frame_rate is not None
     assert float(header.frame_rate) == pytest.approx(29.97, abs=0.001)

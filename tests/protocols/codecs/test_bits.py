@@ -48,6 +48,7 @@ def test_signed_exponential_golomb_codes_come_back(values: list[int]) -> None:
     [("1", 0), ("010", 1), ("011", 2), ("00100", 3), ("00111", 6), ("0001000", 7)],
 )
 def test_codes_are_those_of_table_9_2(bits: str, value: int) -> None:
+    """H.264 §9.1, H.265 §9.2."""
     data = int(bits.ljust(8, "0"), 2).to_bytes(1, "big")
     assert BitReader(data).ue() == value
 
@@ -56,6 +57,7 @@ def test_codes_are_those_of_table_9_2(bits: str, value: int) -> None:
     ("bits", "value"), [("010", 1), ("011", -1), ("00100", 2), ("00101", -2)]
 )
 def test_signed_codes_are_those_of_table_9_3(bits: str, value: int) -> None:
+    """H.264 §9.1.1, H.265 §9.2.2."""
     data = int(bits.ljust(8, "0"), 2).to_bytes(1, "big")
     assert BitReader(data).se() == value
 

@@ -78,6 +78,7 @@ def test_pictures_and_sounds_are_told_apart() -> None:
 
 @pytest.mark.vectors("h264_[!or]*", "h264_rgb*")
 def test_an_avcc_is_rebuilt_octet_by_octet_from_its_sets(vector: Any) -> None:
+    """ISO 14496-15 §5.3.3.1.2."""
     record = h264.decode_avcc(vector.data)
     assert h264.encode_avcc(record) == vector.data
     assert h264.avcc_from_parameter_sets(record.sps, record.pps) == vector.data
@@ -85,6 +86,7 @@ def test_an_avcc_is_rebuilt_octet_by_octet_from_its_sets(vector: Any) -> None:
 
 @pytest.mark.vectors("h265_[!o]*")
 def test_an_hvcc_is_rebuilt_octet_by_octet_from_its_sets(vector: Any) -> None:
+    """ISO 14496-15 §8.3.3.1.2."""
     record = h265.decode_hvcc(vector.data)
     assert h265.encode_hvcc(record) == vector.data
     sets = (record.units(kind) for kind in (32, 33, 34))
@@ -99,6 +101,7 @@ def test_an_hvcc_is_rebuilt_octet_by_octet_from_its_sets(vector: Any) -> None:
 def test_an_av1c_is_rebuilt_octet_by_octet_from_its_sequence_header(
     vector: Any,
 ) -> None:
+    """AV1-ISOBMFF §2.3."""
     record = av1.decode_av1c(vector.data)
     assert av1.encode_av1c(record) == vector.data
     payload = av1.split_obus(record.config_obus)[0].payload

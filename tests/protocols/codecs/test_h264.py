@@ -73,6 +73,7 @@ def test_a_damaged_recovery_point_counts_as_none() -> None:
 
 
 def test_usability_information_is_read_whole(load_vector: _Load) -> None:
+    """H.264 §E.1.1, §E.2.1: two ticks are a frame."""
     record = h264.decode_avcc(load_vector("h264_high_hrd_sar").data)
     sps = h264.decode_sps(record.sps[0])
     assert sps.vui is not None
@@ -113,6 +114,7 @@ def test_cropping_of_interlaced_pictures_counts_in_field_rows(
     ],
 )
 def test_profiles_have_the_names_of_annex_a(idc: int, flags: int, name: str) -> None:
+    """H.264 §A.2."""
     assert h264.profile_name(idc, flags) == name
 
 
@@ -130,6 +132,7 @@ def test_profiles_have_the_names_of_annex_a(idc: int, flags: int, name: str) -> 
 def test_levels_have_the_names_of_annex_a(
     idc: int, flags: int, level: int, name: str
 ) -> None:
+    """H.264 §A.3.1."""
     assert h264.level_name(idc, flags, level) == name
 
 

@@ -61,6 +61,7 @@ def test_irap_pictures_are_those_that_the_muxer_marks(vector: Any) -> None:
 def test_codec_strings_follow_annex_e(
     general: tuple[int, int, int, int, int, int], string: str
 ) -> None:
+    """ISO 14496-15 §E.3."""
     assert h265.codec_string(h265.ProfileTierLevel(*general)) == string
 
 
@@ -71,13 +72,15 @@ def test_the_sample_entry_of_a_codec_string_can_be_chosen() -> None:
 
 
 def test_tier_sub_layers_and_level_are_read(load_vector: _Load) -> None:
+    """H.265 §7.3.3, §A.4.1."""
     record = h265.decode_hvcc(load_vector("h265_temporal_layers").data)
     sps = h265.decode_sps(record.units(h265.UnitType.SPS)[0])
     vps = h265.decode_vps(record.units(h265.UnitType.VPS)[0])
     assert sps.max_sub_layers == vps.max_sub_layers == record.temporal_layers == 3
     assert sps.profile_tier_level == vps.profile_tier_level
     assert sps.profile_tier_level.tier == 1
-    assert h265.parameters_from_sps(sps).rfc6381 == "hvc1.1.6.H153.90"
+    found = h265.parameters_from_sps(sps)
+    assert (found.level, found.rfc6381) == ("5.1", "hvc1.1.6.H153.90")
 
 
 def test_a_damaged_vps_costs_no_more_than_its_rate(load_vector: _Load) -> None:
@@ -90,12 +93,14 @@ def test_a_damaged_vps_costs_no_more_than_its_rate(load_vector: _Load) -> None:
 
 
 def test_a_profile_that_is_only_implied_by_its_flags_has_a_name() -> None:
+    """H.265 §A.3."""
     general = h265.ProfileTierLevel(0, 0, 0, 0x20000000, 0, 93)
     assert h265.profile_name(general) == "Main 10"
     assert h265.profile_name(attrs.evolve(general, compatibility=0)) == "Profile 0"
 
 
 def test_a_recovery_point_is_signed() -> None:
+    """H.265 §D.2.8."""
     assert h265.recovery_point([b"\x4e\x01\x06\x01\xd0\x80"]) == 0
     assert h265.recovery_point([b"\x4e\x01\x06\x01\x60\x80"]) == -1
     assert h265.recovery_point([b"\x4e\x01\x06\x09\x60\x80", b""]) is None

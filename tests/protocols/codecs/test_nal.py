@@ -29,6 +29,7 @@ def test_length_prefixes_give_back_the_units(units: list[bytes], size: int) -> N
 @settings(max_examples=200, deadline=None)
 @given(_ZEROS_AND_FRIENDS)
 def test_escaping_hides_every_start_code_and_comes_undone(data: bytes) -> None:
+    """H.264 §7.4.1.1, H.265 §7.4.2."""
     escaped = nal.escape_rbsp(data)
     assert not any(code in escaped for code in (b"\0\0\0", b"\0\0\1", b"\0\0\2"))
     assert nal.unescape_rbsp(escaped) == data
@@ -53,6 +54,7 @@ def test_empty_units_are_passed_over() -> None:
 
 @pytest.mark.parametrize("data", [b"\0\0\0", b"\0\0\0\5abcd", b"\0\0\0\1a\xff"])
 def test_a_sample_that_is_cut_short_is_refused(data: bytes) -> None:
+    """ISO 14496-15 §5.3.4.2."""
     with pytest.raises(ProtocolError) as raised:
         nal.split_length_prefixed(data)
     assert raised.value.code == "truncated"

@@ -79,10 +79,12 @@ def test_codec_strings_are_short_where_the_rest_is_default() -> None:
     [(256, 144, 10), (1280, 720, 31), (1920, 1080, 40), (3840, 2160, 50)],
 )
 def test_levels_follow_the_picture_size(width: int, height: int, level: int) -> None:
+    """VP9 §A.2."""
     assert vp9.level_for_size(width, height) == level
 
 
 def test_a_superframe_falls_into_its_frames() -> None:
+    """VP9 §B."""
     frames = [b"\x82" + bytes(299), b"\x86" + bytes(9)]
     index = b"\xc9" + (300).to_bytes(2, "little") + (10).to_bytes(2, "little") + b"\xc9"
     assert vp9.split_superframe(b"".join(frames) + index) == frames

@@ -16,7 +16,7 @@ from sansmedia.sansio import (
 
 
 def test_serial_numbers_compare_across_the_wrap() -> None:
-    """RFC 1982 §5.2 gives these for eight bits."""
+    """RFC 1982 §3.2, with the examples of RFC 1982 §5.2 for eight bits."""
     assert serial_less(0, 1, 8)
     assert serial_less(44, 255, 8) is False
     assert serial_less(0, 44, 8)
@@ -26,7 +26,7 @@ def test_serial_numbers_compare_across_the_wrap() -> None:
 
 
 def test_serial_addition_wraps() -> None:
-    """RFC 1982 §5.1."""
+    """RFC 1982 §3.1, with examples of RFC 1982 §5.1 and §5.2."""
     assert serial_add(255, 1, 8) == 0
     assert serial_add(100, 100, 8) == 200
     assert serial_add(200, 100, 8) == 44
