@@ -225,7 +225,10 @@ class Decoder:
                     f"reference to traits {index} of {len(self._traits)}",
                     source="AMF3 §3.12",
                 )
-            return self._traits[index]
+            traits = self._traits[index]
+            names = sum(map(len, traits.sealed))
+            self._allowance.repeat(len(traits.name) + names)
+            return traits
         if header & 2:
             raise ProtocolError(
                 "an externalizable class has a form of its own",
@@ -296,7 +299,9 @@ class Decoder:
                 f"reference to string {index} of {len(self._strings)}",
                 source="AMF3 §1.3.2",
             )
-        return self._strings[index]
+        text = self._strings[index]
+        self._allowance.repeat(len(text))
+        return text
 
     def _name(self) -> str:
         name = self._string(self._allowance.name)

@@ -13,6 +13,8 @@ from .values import (
     TypedObject,
     Value,
     Vector,
+    Xml,
+    XmlDocument,
 )
 
 __all__ = ["ENCODE_DEPTH", "Allowance", "Limits"]
@@ -32,7 +34,8 @@ class Limits:
     values: int = 10_000
     """Values in all, with those that references repeat."""
     bytes: int = 1 << 20
-    """Octets of input."""
+    """Octets of input, and as many characters of text that references repeat: each
+    would be written in full when the values are encoded again."""
     name: int = attrs.field(default=16_384, validator=attrs.validators.le(21_845))
     """Octets of a member's or class's name. Each bad octet becomes three (U+FFFD), and
     a name must fit 65,535 octets when it is encoded again."""
@@ -41,11 +44,12 @@ class Limits:
 class Allowance:
     """What is left of the limits while one message is decoded."""
 
-    __slots__ = ("_depth", "_values", "name")
+    __slots__ = ("_depth", "_repeats", "_values", "name")
 
     def __init__(self, limits: Limits) -> None:
         self._depth = limits.depth
         self._values = limits.values
+        self._repeats = limits.bytes
         self.name = limits.name
 
     def spend(self, count: int = 1) -> None:
@@ -53,6 +57,14 @@ class Allowance:
         self._values -= count
         if self._values < 0:
             raise ProtocolError("more AMF values than the limit", code="limit")
+
+    def repeat(self, size: int) -> None:
+        """Charge octets or characters that a reference stands for."""
+        self._repeats -= size
+        if self._repeats < 0:
+            raise ProtocolError(
+                "AMF references repeat more text than the limit", code="limit"
+            )
 
     def enter(self, depth: int) -> int:
         """Return the depth inside a container that stands at ``depth``."""
@@ -63,6 +75,12 @@ class Allowance:
     def duplicate(self, value: Value, depth: int) -> Value:
         """Return ``value`` again for a reference at ``depth``, charged in full."""
         self.spend()
+        if isinstance(value, str | bytes):
+            self.repeat(len(value))
+            return value
+        if isinstance(value, Xml | XmlDocument):
+            self.repeat(len(value.text))
+            return value
         if isinstance(value, list):
             inner = self.enter(depth)
             return [self.duplicate(item, inner) for item in value]
@@ -73,12 +91,14 @@ class Allowance:
         if isinstance(value, dict):
             return self._members(value, depth)
         if isinstance(value, TypedObject):
+            self.repeat(len(value.name))
             return attrs.evolve(value, values=self._members(value.values, depth))
         if isinstance(value, MixedArray):
             inner = self.enter(depth)
             dense = [self.duplicate(item, inner) for item in value.dense]
             return MixedArray(self._members(value.associative, depth), dense)
         if isinstance(value, Vector):
+            self.repeat(len(value.type_name))
             inner = self.enter(depth)
             items = [self.duplicate(item, inner) for item in value.items]
             return attrs.evolve(value, items=items)
@@ -93,4 +113,5 @@ class Allowance:
 
     def _members(self, members: dict[str, Value], depth: int) -> dict[str, Value]:
         inner = self.enter(depth)
+        self.repeat(sum(map(len, members)))
         return {name: self.duplicate(value, inner) for name, value in members.items()}

@@ -242,6 +242,16 @@ def test_references_cannot_multiply_values_beyond_the_limit() -> None:
     assert caught.value.code == "limit"
 
 
+def test_references_cannot_multiply_text_beyond_the_limit() -> None:
+    text = b"x" * 490
+    first = b"\x03" + b"\x00\x0a0123456789" + b"\x02\x01\xea" + text + b"\x00\x00\x09"
+    data = first + b"\x07\x00\x00" * 3
+    assert len(amf0.decode_values(data, Limits(bytes=1500))) == 4
+    with pytest.raises(ProtocolError, match="repeat") as caught:
+        amf0.decode_values(data, Limits(bytes=1499))
+    assert caught.value.code == "limit"
+
+
 def test_references_cannot_nest_beyond_the_limit() -> None:
     chain = b"\x0a\x00\x00\x00\x00"
     for index in range(100):

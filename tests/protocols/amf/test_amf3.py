@@ -198,6 +198,27 @@ def test_references_cannot_multiply_values_beyond_the_limit() -> None:
     assert caught.value.code == "limit"
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        # A string, an array of octets and an XML document.
+        b"\x06\x87\x69" + b"x" * 500 + b"\x06\x00" * 3,
+        b"\x0c\x87\x69" + b"x" * 500 + b"\x0c\x00" * 3,
+        b"\x0b\x87\x69" + b"x" * 500 + b"\x0b\x00" * 3,
+        # The name of a class, of a member of its traits, and of a dynamic member.
+        b"\x0a\x03\x87\x69" + b"x" * 500 + b"\x0a\x01" * 3,
+        b"\x0a\x13\x01\x87\x69" + b"x" * 500 + b"\x01" + b"\x0a\x01\x01" * 3,
+        b"\x0a\x0b\x01\x87\x69" + b"x" * 500 + b"\x01\x01" + b"\x0a\x00" * 3,
+        b"\x10\x01\x00\x87\x69" + b"x" * 500 + b"\x10\x00" * 3,
+    ],
+)
+def test_references_cannot_multiply_text_beyond_the_limit(data: bytes) -> None:
+    assert amf3.decode_values(data, Limits(bytes=1500))
+    with pytest.raises(ProtocolError, match="repeat") as caught:
+        amf3.decode_values(data, Limits(bytes=1499))
+    assert caught.value.code == "limit"
+
+
 def test_the_input_is_limited() -> None:
     with pytest.raises(ProtocolError) as caught:
         amf3.decode_values(b"\x01" * 11, Limits(bytes=10))
