@@ -37,6 +37,7 @@ HANDSHAKE_SIZE = 1536
 
 _VERSION = 3
 _DIGEST_SIZE = 32
+_TLS_HANDSHAKE = b"\x16"
 _SHARED_SECRET = bytes.fromhex(
     "f0eec24a8068bee82e00d0d1029e7e576eec5d2d29806fab93b8e636cfeb31ae"
 )
@@ -105,8 +106,9 @@ def _response(random: bytes, key: bytes, peer_digest: bytes) -> bytes:
 class ServerHandshake:
     """Takes C0, C1, C2; gives S0, S1, S2 in the form that the client speaks.
 
-    DEVIATION(field): C0 may name any version below 32 and is answered with 3; C2 is
-    not compared with S1, since librtmp and hardware encoders send their own octets.
+    DEVIATION(field): C0 may name any version below 32 (but 22, the first octet of TLS)
+    and is answered with 3; C2 is not compared with S1, since librtmp and hardware
+    encoders send their own octets.
 
     Args:
         dice: Randomness of S1 and S2.
@@ -132,10 +134,17 @@ class ServerHandshake:
         """Take octets; return those behind C2, which belong to the chunk stream.
 
         Raises:
-            ProtocolError: C0 names a version that no RTMP peer does.
+            ProtocolError: C0 names a version that no RTMP peer does, or is TLS.
         """
         self._buffer += data
         if not self._sent:
+            if self._buffer[:1] == _TLS_HANDSHAKE:
+                # rtmps:// to the port of rtmp://; it would wait for our ServerHello.
+                raise ProtocolError(
+                    "TLS came where plain RTMP is spoken",
+                    code="unsupported",
+                    source="RFC 8446 §5.1",
+                )
             if self._buffer and self._buffer[0] >= 32:
                 raise ProtocolError(
                     f"version {self._buffer[0]} is not RTMP",

@@ -96,6 +96,13 @@ def test_other_protocols_are_refused_at_their_first_octet(first: bytes) -> None:
     assert caught.value.code == "unsupported"
 
 
+def test_tls_on_a_plain_port_is_called_by_its_name() -> None:
+    # A record of type handshake, RFC 8446 §5.1: what rtmps:// to 1935 begins with.
+    server = ServerHandshake(SeededDice(1))
+    with pytest.raises(ProtocolError, match="TLS came where plain RTMP is spoken"):
+        server.receive(b"\x16\x03\x01\x02\x00\x01")
+
+
 def test_a_server_of_another_protocol_is_refused() -> None:
     client = ClientHandshake(SeededDice(1))
     with pytest.raises(ProtocolError):
