@@ -548,3 +548,14 @@ async def test_damaged_media_cost_the_frame_and_one_log_line(
     (line,) = [line for line in log_lines() if "damaged media" in line]
     assert "before its decoder configuration" in line
     assert "stream=live/a" in line
+
+
+async def test_a_session_that_named_no_stream_logs_none(
+    running_server: Any, log_lines: Callable[[], list[str]]
+) -> None:
+    async with running_server() as server:
+        peer = await server.rtmp()
+        peer.machine.play("", now=trio.current_time())
+        await peer.end()
+    (line,) = [line for line in log_lines() if "session ended" in line]
+    assert 'stream=""' in line

@@ -143,7 +143,7 @@ def _reason(error: Exception) -> str | None:
 
 
 def _log_end(session: Session, end: SessionEnd) -> None:
-    role = session.role
+    role, key = session.role, session.key
     if role is Role.CONNECT:
         role = session.former_role
     log.info(
@@ -151,7 +151,8 @@ def _log_end(session: Session, end: SessionEnd) -> None:
         session=session.id,
         protocol=session.protocol,
         role=role.value,
-        stream=str(session.key or ""),
+        # Until it publishes or plays, an RTMP session has an app and no name.
+        stream=str(key) if key is not None and key.name else "",
         client=f"{session.address}:{session.port}",
         reason=end.reason,
         bytes_in=session.bytes_received,
