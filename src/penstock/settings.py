@@ -253,7 +253,9 @@ class HooksSettings:
     """HTTP callbacks in SRS's form."""
 
     on_connect: list[str] = setting(
-        [], "URLs called when an RTMP client connects.", form="hook"
+        [],
+        "URLs that may refuse an RTMP client, before `on_publish` or `on_play`.",
+        form="hook",
     )
     on_close: list[str] = setting([], "URLs told when a connection ends.", form="hook")
     on_publish: list[str] = setting(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import ssl
 from collections.abc import Callable
@@ -14,7 +15,6 @@ import pytest
 import trio
 import trustme
 from sansmedia.rtmp import (
-    ConnectRejected,
     MediaKind,
     MediaMessage,
     PlayEnded,
@@ -268,14 +268,23 @@ async def test_a_viewer_of_nothing_is_refused_if_nobody_may_wait(
         assert server.engine.registry.streams == {}
 
 
-async def hook_server(answer: bytes, asked: list[str], task_status: Any) -> None:
+async def hook_server(
+    answer: bytes,
+    asked: list[str],
+    bodies: list[dict[str, Any]] | None = None,
+    *,
+    task_status: Any,
+) -> None:
     """Answer every HTTP request with one body."""
 
     async def handle(stream: trio.SocketStream) -> None:
         data = await stream.receive_some()
-        while b'"action"' not in data:
+        while not data.endswith(b"}"):
             data += await stream.receive_some()
-        asked.append(bytes(data).split(b'"action":')[1].split(b'"')[1].decode())
+        body = json.loads(data.partition(b"\r\n\r\n")[2])
+        asked.append(body["action"])
+        if bodies is not None:
+            bodies.append(body)
         head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
         await stream.send_all(head % len(answer) + answer)
         await stream.aclose()
@@ -330,12 +339,21 @@ async def test_hooks_hear_of_a_session_in_order(
 async def test_a_connect_hook_that_refuses_ends_the_connection(
     running_server: Any, settings_of: Any, nursery: trio.Nursery
 ) -> None:
-    port = await nursery.start(hook_server, b"1", [])
+    bodies: list[dict[str, Any]] = []
+    port = await nursery.start(hook_server, b"1", [], bodies)
     hooks = HooksSettings(on_connect=[f"http://127.0.0.1:{port}/"])
     async with running_server(settings_of(hooks=hooks)) as server:
-        peer = await server.rtmp()
-        peer.machine.play("a", now=trio.current_time())
-        assert "on_connect hook" in (await peer.next(ConnectRejected)).description
+        player, publisher = await server.rtmp(), await server.rtmp()
+        player.machine.play("a?token=1", now=trio.current_time())
+        assert "on_connect hook" in (await player.next(PlayRejected)).description
+        await player.end()
+        publisher.machine.publish("b?token=2", now=trio.current_time())
+        refusal = await publisher.next(PublishRejected)
+        assert "on_connect hook" in refusal.description
+        await publisher.end()
+    # As SRS does it: what the client wants is known, tokens and all.
+    told = [(body["stream"], body["param"]) for body in bodies]
+    assert told == [("a", "?token=1"), ("b", "?token=2")]
     nursery.cancel_scope.cancel()
 
 

@@ -106,7 +106,7 @@ class _RtmpSession:
             now=trio.current_time(),
         )
         self._app = ""
-        self._connected = False
+        self._asked_to_connect = False
         self._caps_ex = 0
         self._publication: Publication | None = None
         self._ingest: FlvIngest | None = None
@@ -243,7 +243,7 @@ class _RtmpSession:
                     now = trio.current_time()
                     self._ingest.take_data(event.timestamp, event.payload, now)
             case ConnectRequested():
-                await self._connect(event)
+                self._connect(event)
             case PublishRequested():
                 await self._publish(event)
             case PlayRequested():
@@ -271,7 +271,7 @@ class _RtmpSession:
 
     # -- connect ----------------------------------------------------------------------
 
-    async def _connect(self, event: ConnectRequested) -> None:
+    def _connect(self, event: ConnectRequested) -> None:
         session = self._session
         self._app = event.app
         self._caps_ex = event.capabilities.caps_ex
@@ -281,8 +281,6 @@ class _RtmpSession:
         session.user_agent = event.flash_version
         try:
             self._name(resolve_name="")
-            self._connected = True
-            await self._engine.gate.connect(session)
         except Refusal as refusal:
             self._refuse(event.request_id, refusal)
             raise
@@ -306,6 +304,18 @@ class _RtmpSession:
         session.parameters = query
         return key
 
+    async def _ask_to_connect(self) -> None:
+        """Ask the hook once, when the client has said which stream it means.
+
+        Hooks look for tokens, and with ``connect`` alone most clients have given none.
+
+        Raises:
+            Refusal: the hook will not have the client.
+        """
+        if not self._asked_to_connect:
+            self._asked_to_connect = True
+            await self._engine.gate.connect(self._session)
+
     def _refuse(self, request_id: int, refusal: Refusal) -> None:
         self._engine.registry.refuse(refusal)
         code = "NetStream.Publish.BadName" if refusal.kind == "busy" else None
@@ -327,6 +337,7 @@ class _RtmpSession:
             key = self._name(resolve_name=event.name)
             if not key.name:
                 raise Refusal("the stream has no name", "absent")
+            await self._ask_to_connect()
             publication = await engine.registry.claim(session, key)
             try:
                 await engine.gate.publish(session)
@@ -381,6 +392,7 @@ class _RtmpSession:
             if event.stream_id != SHARED_STREAM_ID:
                 # Viewers share their bytes, message stream id included.
                 raise Refusal("play on the connection's first stream", "request")
+            await self._ask_to_connect()
             stream = await engine.admit_viewer(session, key)
         except Refusal as refusal:
             session.role = Role.CONNECT
@@ -473,5 +485,5 @@ class _RtmpSession:
             pass  # the peer has gone already
         await self._end_publication()
         await self._end_play()
-        if self._connected:
+        if self._asked_to_connect:
             await self._engine.gate.tell(HookAction.CLOSE, self._session)
