@@ -53,6 +53,7 @@ _PLAY_ENDS = (
     "NetStream.Play.Complete",
     "NetStream.Play.UnpublishNotify",
 )
+_PUBLISH_END = "NetStream.Unpublish.Success"
 _CONNECT_TRANSACTION = 1.0
 
 
@@ -401,6 +402,10 @@ class RtmpClient(Connection[ClientEvent]):
                 self._watch_setup()
                 self._emit(PlayStarted(stream.request_id, stream.stream_id))
             return True
+        if stream.kind is not None:
+            if code == _PUBLISH_END:
+                self._step(stream, StreamInput.CLOSE)
+            return False
         if code in _PLAY_ENDS and self._step(stream, StreamInput.CLOSE):
             self._emit(PlayEnded(stream.stream_id, code))
             return True

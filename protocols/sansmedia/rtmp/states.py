@@ -118,6 +118,7 @@ CLIENT_STREAM: Final[Mapping[tuple[StreamState, StreamInput], StreamState]] = {
     (_T.IDLE, _J.PLAY): _T.PLAY_REQUESTED,
     (_T.PUBLISH_REQUESTED, _J.ACCEPT): _T.PUBLISHING,
     (_T.PUBLISH_REQUESTED, _J.REJECT): _T.IDLE,
+    # The server ended it; nothing begins it again.
     (_T.PUBLISHING, _J.CLOSE): _T.IDLE,
     (_T.PLAY_REQUESTED, _J.ACCEPT): _T.PLAYING,
     (_T.PLAY_REQUESTED, _J.REJECT): _T.IDLE,

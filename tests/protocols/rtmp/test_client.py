@@ -160,6 +160,32 @@ def test_stop_ends_a_publish_and_frees_its_stream(make_pair: MakePair) -> None:
     assert pair.client_events[-1] == PublishAccepted(2, 1)
 
 
+def test_the_end_of_a_play_is_not_that_of_a_publish(make_pair: MakePair) -> None:
+    pair = make_pair()
+    pair.client.publish("cam", now=0.0)
+    pair.run()
+    pair.forget()
+    code = "NetStream.Play.Stop"
+    pair.server.send_status(1, "status", code, "", now=1.0)
+    pair.run()
+    assert pair.client_events == [StatusReceived(1, "status", code, "")]
+    pair.client.send_data(1, 0, ["x"], now=1.0)
+    assert pair.client.data_to_send() != b""
+
+
+def test_data_for_a_publish_that_the_server_ended_are_void(make_pair: MakePair) -> None:
+    pair = make_pair()
+    pair.client.publish("cam", now=0.0)
+    pair.run()
+    pair.forget()
+    code = "NetStream.Unpublish.Success"
+    pair.server.send_status(1, "status", code, "", now=1.0)
+    pair.run()
+    assert pair.client_events == [StatusReceived(1, "status", code, "")]
+    pair.client.send_data(1, 0, ["x"], now=1.0)
+    assert pair.client.data_to_send() == b""
+
+
 def test_a_play_that_ends_may_begin_again(make_pair: MakePair) -> None:
     pair = make_pair()
     pair.client.play("cam", now=0.0)
