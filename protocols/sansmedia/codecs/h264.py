@@ -18,7 +18,7 @@ from .codec import Codec
 from .h264_sets import Pps, Sps, decode_pps, decode_sps
 from .nal import unescape_rbsp
 from .parameters import CHROMA_FORMATS, VideoParameters
-from .sei import sei_payload
+from .sei import recovery_count
 
 __all__ = [
     "AvcDecoderConfigurationRecord",
@@ -166,16 +166,8 @@ def recovery_point(units: Iterable[bytes]) -> int | None:
 
     Source: H.264 §D.1.8.
     """
-    for unit in units:
-        if unit_type(unit) != UnitType.SEI:
-            continue
-        try:
-            payload = sei_payload(unescape_rbsp(unit[1:]), 6)
-            if payload is not None:
-                return BitReader(payload).ue()
-        except ProtocolError:
-            continue
-    return None
+    messages = (unit[1:] for unit in units if unit_type(unit) == UnitType.SEI)
+    return recovery_count(messages, BitReader.ue)
 
 
 def _slice_bits(unit: bytes) -> BitReader:

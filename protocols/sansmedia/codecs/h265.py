@@ -27,7 +27,7 @@ from .h265_sets import (
 )
 from .nal import unescape_rbsp
 from .parameters import CHROMA_FORMATS, VideoParameters
-from .sei import sei_payload
+from .sei import recovery_count
 
 __all__ = [
     "HevcDecoderConfigurationRecord",
@@ -194,16 +194,8 @@ def recovery_point(units: Iterable[bytes]) -> int | None:
 
     Source: H.265 §D.2.8.
     """
-    for unit in units:
-        if unit_type(unit) != UnitType.PREFIX_SEI:
-            continue
-        try:
-            payload = sei_payload(unescape_rbsp(unit[2:]), 6)
-            if payload is not None:
-                return BitReader(payload).se()
-        except ProtocolError:
-            continue
-    return None
+    messages = (unit[2:] for unit in units if unit_type(unit) == UnitType.PREFIX_SEI)
+    return recovery_count(messages, BitReader.se)
 
 
 def _slice_bits(unit: bytes) -> BitReader:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from sansmedia.sansio import Reader
+from collections.abc import Callable, Iterable
 
-__all__ = ["MAX_MESSAGES", "sei_payload"]
+from sansmedia.sansio import ProtocolError, Reader
+
+from .bits import BitReader
+from .nal import unescape_rbsp
+
+__all__ = ["MAX_MESSAGES", "recovery_count", "sei_payload"]
 
 MAX_MESSAGES = 64
 """Messages looked at in one SEI unit."""
+
+_RECOVERY_POINT = 6
 
 
 def _coded_number(reader: Reader) -> int:
@@ -37,4 +44,27 @@ def sei_payload(rbsp: bytes, payload_type: int) -> bytes | None:
         payload = reader.take(_coded_number(reader))
         if kind == payload_type:
             return payload
+    return None
+
+
+def recovery_count(
+    units: Iterable[bytes], read: Callable[[BitReader], int]
+) -> int | None:
+    """Return the count that begins the first recovery point message, or None.
+
+    A damaged message counts as none: it is advice, not needed to decode.
+
+    Source: H.264 §D.1.8, H.265 §D.2.8.
+
+    Args:
+        units: SEI units after their headers, emulation prevention in place.
+        read: How the count is coded: `BitReader.ue` or `BitReader.se`.
+    """
+    for unit in units:
+        try:
+            payload = sei_payload(unescape_rbsp(unit), _RECOVERY_POINT)
+            if payload is not None:
+                return read(BitReader(payload))
+        except ProtocolError:
+            continue
     return None
