@@ -9,18 +9,27 @@ from sansmedia.sansio import ProtocolError, Reader
 from .bits import BitReader
 from .nal import unescape_rbsp
 
-__all__ = ["MAX_MESSAGES", "recovery_count", "sei_payload"]
+__all__ = ["MAX_MESSAGES", "MAX_PAYLOAD_TYPE", "recovery_count", "sei_payload"]
 
 MAX_MESSAGES = 64
 """Messages looked at in one SEI unit."""
 
+MAX_PAYLOAD_TYPE = 1 << 16
+"""Numbers of payloadType that are counted up to; all that exist have one octet."""
+
 _RECOVERY_POINT = 6
+_SOURCE = "H.264 §7.3.2.3.1"
 
 
-def _coded_number(reader: Reader) -> int:
+def _coded_number(reader: Reader, maximum: int) -> int:
     value = 0
     while (octet := reader.u8()) == 0xFF:
         value += 255
+        # Judged here, or megabytes of ff_byte would be counted one by one.
+        if value > maximum:
+            raise ProtocolError(
+                f"more than {maximum} in ff_byte", code="limit", source=_SOURCE
+            )
     return value + octet
 
 
@@ -34,14 +43,15 @@ def sei_payload(rbsp: bytes, payload_type: int) -> bytes | None:
         payload_type: For example 6, a recovery point.
 
     Raises:
-        ProtocolError: ``code="truncated"`` if a message passes the end.
+        ProtocolError: ``"truncated"`` if a message passes the end, ``"limit"`` for a
+            type above `MAX_PAYLOAD_TYPE` or a size above that of the unit.
     """
-    reader = Reader(rbsp, source="H.264 §7.3.2.3.1")
+    reader = Reader(rbsp, source=_SOURCE)
     for _ in range(MAX_MESSAGES):
         if reader.remaining < 2:
             return None
-        kind = _coded_number(reader)
-        payload = reader.take(_coded_number(reader))
+        kind = _coded_number(reader, MAX_PAYLOAD_TYPE)
+        payload = reader.take(_coded_number(reader, len(rbsp)))
         if kind == payload_type:
             return payload
     return None

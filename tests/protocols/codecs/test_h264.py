@@ -9,6 +9,7 @@ import pytest
 from sansmedia.codecs import h264
 from sansmedia.codecs.bits import BitWriter
 from sansmedia.codecs.nal import escape_rbsp, split_length_prefixed
+from sansmedia.codecs.sei import sei_payload
 from sansmedia.sansio import ProtocolError, UsageError
 
 _Load = Callable[[str], Any]
@@ -70,6 +71,23 @@ def test_a_damaged_recovery_point_counts_as_none() -> None:
     assert h264.recovery_point([b"\x06\x06\x05\x50"]) is None
     assert h264.recovery_point([b"\x06\x06\x01\x00\x80", good]) == 1
     assert h264.recovery_point([b"\x06\xff\xff", b""]) is None
+
+
+@pytest.mark.parametrize("head", [b"", b"\x05"], ids=["type", "size"])
+def test_an_endless_number_in_a_message_is_not_counted_to_its_end(head: bytes) -> None:
+    """H.264 §7.3.2.3.1, H.265 §7.3.5: a publisher fills a unit with ff_byte."""
+    with pytest.raises(ProtocolError) as caught:
+        sei_payload(head + b"\xff" * 100_000, 6)
+    assert caught.value.code == "limit"
+
+
+def test_a_message_is_found_behind_a_long_one() -> None:
+    """H.264 §7.3.2.3.1, H.265 §7.3.5: sizes and types go on over ff_byte."""
+    first = b"\xff\x2d" + b"\xff\xff\x02" + bytes(512)
+    rbsp = first + b"\x06\x01\x50\x80"
+    assert sei_payload(rbsp, 300) == bytes(512)
+    assert sei_payload(rbsp, 6) == b"\x50"
+    assert sei_payload(rbsp, 5) is None
 
 
 def test_usability_information_is_read_whole(load_vector: _Load) -> None:
