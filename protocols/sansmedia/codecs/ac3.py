@@ -43,6 +43,7 @@ _KBPS = (
 """Bit rates by frmsizecod / 2 (ATSC A/52 Table 5.18)."""
 _BLOCKS = (1, 2, 3, 6)
 _DEPENDENT = 1
+_MOST_SUBSTREAMS = 8  # substreamid has three bits
 _SOURCE = "ATSC A/52 §5.3"
 
 
@@ -348,7 +349,8 @@ def dec3_from_sync_frames(frames: Sequence[SyncFrame]) -> bytes:
         frames: Headers of all substreams, each once, in stream order.
 
     Raises:
-        ProtocolError: The first frame is no independent E-AC-3 substream.
+        ProtocolError: The first frame is no independent E-AC-3 substream, or there
+            are more than eight of those, or dependent ones of one of them.
     """
     source = "ETSI TS 102 366 §F.6"
     substreams: list[Eac3Substream] = []
@@ -367,12 +369,18 @@ def dec3_from_sync_frames(frames: Sequence[SyncFrame]) -> bytes:
         if not substreams:
             raise ProtocolError("a dependent substream comes first", source=source)
         seen = substreams[-1].dependent
+        if seen.count == _MOST_SUBSTREAMS:
+            raise ProtocolError(
+                f"over {_MOST_SUBSTREAMS} dependent substreams",
+                code="limit",
+                source=source,
+            )
         more = DependentSubstream(
             seen.count + 1,
             seen.channel_locations | _channel_locations(frame.channel_map or 0),
         )
         substreams[-1] = attrs.evolve(substreams[-1], dependent=more)
-    if not 1 <= len(substreams) <= 8:
+    if not 1 <= len(substreams) <= _MOST_SUBSTREAMS:
         raise ProtocolError(
             f"{len(substreams)} substreams", code="limit", source=source
         )

@@ -155,8 +155,14 @@ def encode_dec3(configuration: bytes) -> bytes:
     """
     if not configuration.startswith(_DOLBY_SYNC):
         return configuration
-    substreams: dict[tuple[bool, int], ac3.SyncFrame] = {}
+    # By programme, since the dependent substreams of each are numbered from 0.
+    substreams: dict[tuple[int, bool, int], ac3.SyncFrame] = {}
+    programme = -1
     for frame, _ in ac3.split_sync_frames(configuration):
+        is_dependent = frame.stream_type == 1
+        if not is_dependent:
+            programme = frame.substream_id
         # A packet of six blocks may have several frames of the same substream.
-        substreams.setdefault((frame.stream_type == 1, frame.substream_id), frame)
-    return ac3.dec3_from_sync_frames(list(substreams.values()))
+        key = programme, is_dependent, frame.substream_id
+        substreams.setdefault(key, frame)
+    return ac3.dec3_from_sync_frames([substreams[key] for key in sorted(substreams)])

@@ -243,6 +243,18 @@ def test_a_broken_sync_frame_is_refused(data: bytes, code: str) -> None:
     assert raised.value.code == code
 
 
+@pytest.mark.parametrize("count", [9, 16, 63])
+def test_dec3_of_too_many_dependent_substreams_is_refused(count: int) -> None:
+    """ETSI TS 102 366 §F.6: a publisher's first packet may repeat them at will."""
+    packet = _frame(0) + _frame(1, 1 << 9) * count
+    frames = [header for header, _ in ac3.split_sync_frames(packet)]
+    with pytest.raises(ProtocolError) as raised:
+        ac3.dec3_from_sync_frames(frames)
+    assert raised.value.code == "limit"
+    (most,) = ac3.decode_dec3(ac3.dec3_from_sync_frames(frames[:9])).substreams
+    assert most.dependent.count == 8
+
+
 def test_boxes_of_the_wrong_frames_are_refused(load_vector: _Load) -> None:
     plain = ac3.decode_sync_frame(load_vector("ac3_48000_2").pieces[0])
     enhanced = ac3.decode_sync_frame(_frame(0))

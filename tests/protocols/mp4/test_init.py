@@ -6,7 +6,8 @@ from typing import Any
 
 import attrs
 import pytest
-from sansmedia.codecs import Codec
+from sansmedia.codecs import Codec, ac3
+from sansmedia.codecs.bits import BitWriter
 from sansmedia.mp4 import (
     BitRate,
     Box,
@@ -346,6 +347,34 @@ def test_the_longer_audio_entries_of_quicktime_are_read() -> None:
 def test_what_no_track_can_bear_is_left_to_the_configuration(rate: float) -> None:
     track = _audio_entry(2, 0, struct.pack(">IdI20x", 72, rate, 1 << 16))
     assert (track.sample_rate, track.channels) == (0, 0)
+
+
+def _sync_frame(stream_type: int, substream_id: int) -> bytes:
+    """Return a frame of 20 octets; a dependent one (1) bears Lrs and Rrs."""
+    bits = BitWriter().u(16, 0x0B77).u(2, stream_type).u(3, substream_id).u(11, 9)
+    bits.u(2, 0).u(2, 3).u(3, 2).flag(False).u(5, 16).u(5, 0).flag(False)
+    if stream_type == 1:
+        bits.flag(True).u(16, 1 << 9)
+    return bits.getvalue().ljust(20, b"\0")
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        [(0, 0), (1, 0), (0, 1), (1, 0), (1, 1)],
+        [(0, 0), (1, 0), (0, 0), (1, 0), (0, 1), (1, 0), (1, 1)],
+    ],
+    ids=["one frame each", "two blocks' worth of the first programme"],
+)
+def test_each_programme_has_dependent_substreams_of_its_own(
+    order: list[tuple[int, int]],
+) -> None:
+    """ETSI TS 102 366 §F.6: their numbers begin at 0 again behind each."""
+    packet = b"".join(_sync_frame(*numbers) for numbers in order)
+    track = Mp4Track(1, Codec.EAC3, 48_000, packet)
+    movie = decode_init_segment(encode_init_segment([track]))
+    found = ac3.decode_dec3(movie.tracks[0].configuration)
+    assert [s.dependent.count for s in found.substreams] == [1, 2]
 
 
 def test_brands_of_cmaf_belong_to_files_of_one_track() -> None:
