@@ -1,4 +1,4 @@
-"""Connections that end while something is being answered on them."""
+"""What one connection says, and how it ends while it is being answered."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ class Deaf:
 
     def __init__(self, takes: int) -> None:
         self.takes = takes
+        self.taken = b""
         self.closed = False
 
     async def receive_some(self) -> bytes:
@@ -29,6 +30,7 @@ class Deaf:
         if not self.takes:
             await trio.sleep_forever()
         self.takes -= 1
+        self.taken += data
 
     async def finish(self, timeout_s: float) -> None:
         await trio.lowlevel.checkpoint()
@@ -60,3 +62,15 @@ async def test_an_answer_that_nobody_takes_ends_quietly(
         await host.serve(wire, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")  # type: ignore[arg-type] # a wire in all that is used
         await host.stop()
     assert wire.closed
+
+
+async def test_an_answer_begins_with_the_words_of_its_status(
+    autojump_clock: MockClock,
+) -> None:
+    host, wire = HttpHost(application), Deaf(9)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(host.run)
+        request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        await host.serve(wire, request)  # type: ignore[arg-type] # as above
+        await host.stop()
+    assert wire.taken.startswith(b"HTTP/1.1 200 OK\r\n")

@@ -8,6 +8,7 @@ upgrade to HTTP/2. Its protocol object below that is all we use.
 
 from __future__ import annotations
 
+from http.client import responses
 from typing import Any
 
 import h11
@@ -18,7 +19,7 @@ from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import AppWrapper, ConnectionState
+from hypercorn.typing import AppWrapper, ConnectionState, H11SendableEvent
 
 from .wire import Wire
 
@@ -46,6 +47,16 @@ class _Http1(H11Protocol):
         except trio.Cancelled:
             self._cut = True
             raise
+
+    async def _send_h11_event(self, event: H11SendableEvent) -> None:
+        # Hypercorn sends no reason phrase; scripts look for "200 OK".
+        if type(event) is h11.Response and not event.reason:
+            event = h11.Response(
+                status_code=event.status_code,
+                headers=event.headers,
+                reason=responses.get(event.status_code, ""),
+            )
+        await super()._send_h11_event(event)
 
     async def _check_protocol(self, event: h11.Request) -> None:
         pass
