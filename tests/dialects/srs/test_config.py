@@ -119,6 +119,38 @@ def test_both_open_api_ports_are_narrowed_with_one_warning(certificate: Any) -> 
     assert "1985, 1990" in result.notes[0]
 
 
+@pytest.mark.parametrize("block", ["http_server", "http_api", "exporter", "rtmps"])
+def test_addresses_after_the_first_are_said_not_to_be_bound(
+    block: str, certificate: Any
+) -> None:
+    chain, key = certificate
+    result = _translate(
+        f"{block} {{ enabled on; listen 127.0.0.1:81 [::1]:81; cert {chain};"
+        f" key {key}; }}"
+    )
+    settings_of(result)
+    assert result.notes == ["srs.conf:1: listen: only 127.0.0.1:81 is bound"]
+
+
+def test_a_listener_without_an_address_is_refused() -> None:
+    with pytest.raises(ConfError, match="listen: expected"):
+        _translate("listen $PORT;", {"PORT": ""})
+
+
+@pytest.mark.parametrize(
+    ("directive", "said"),
+    [
+        ("refer github.com;", "refer: not served: it keeps nobody out"),
+        ("forward 127.0.0.1:1936;", "forward: not served"),
+    ],
+)
+def test_directives_as_older_files_write_them_are_said_too(
+    directive: str, said: str
+) -> None:
+    (note,) = _translate(f"vhost __defaultVhost__ {{ {directive} }}").notes
+    assert said in note
+
+
 def test_an_api_on_the_media_port_gets_a_port_of_its_own() -> None:
     result = _translate(
         "http_server { enabled on; listen 8080; } http_api { enabled on; listen 8080; }"
@@ -331,6 +363,53 @@ def test_the_environment_alone_configures_a_server() -> None:
     assert ours.log.level == "warning"
     assert result.work_dir == "./work"
     assert result.notes == ["SRS_VHOST_HLS_ENABLED: hls: not served"]
+
+
+def test_a_variable_that_is_empty_is_not_set() -> None:
+    result = _translate(
+        "listen 1936; http_api { enabled on; listen 127.0.0.1:1; }",
+        {"SRS_LISTEN": "", "SRS_HTTP_API_ENABLED": "", "SRS_HTTP_API_LISTEN": ""},
+    )
+    ours = settings_of(result)
+    assert ours.rtmp.listen == "0.0.0.0:1936"
+    assert ours.api.srs.listen == "127.0.0.1:1"
+
+
+def test_a_variable_keeps_its_blanks_where_one_value_stands() -> None:
+    environ = {
+        "SRS_HTTP_API_ENABLED": "on",
+        "SRS_HTTP_API_AUTH_ENABLED": "on",
+        "SRS_HTTP_API_AUTH_USERNAME": "admin",
+        "SRS_HTTP_API_AUTH_PASSWORD": "correct horse battery",
+        "SRS_WORK_DIR": "/srv/my work",
+    }
+    result = translate(None, lambda path: "", environ)
+    assert settings_of(result).api.srs.password == "correct horse battery"
+    assert result.work_dir == "/srv/my work"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "name"),
+    [
+        ("SRS_HTTP_SERVER_DIR", "./html", "dir"),
+        ("SRS_RTC_SERVER_ENABLED", "on", "rtc_server"),
+        ("SRS_TENCENTCLOUD_CLS_ENABLED", "on", "tencentcloud_cls"),
+        ("SRS_VHOST_HTTP_STATIC_ENABLED", "on", "http_static"),
+        ("SRS_VHOST_HTTP_HOOKS_ON_HLS_NOTIFY", "http://a/", "on_hls_notify"),
+        ("SRS_VHOST_PUBLISH_KICKOFF_FOR_IDLE", "60", "kickoff_for_idle"),
+        ("SRS_VHOST_PUBLISH_FIRSTPKT_TIMEOUT", "20000", "firstpkt_timeout"),
+    ],
+)
+def test_a_variable_of_what_is_not_served_is_said(
+    variable: str, value: str, name: str
+) -> None:
+    environ = {
+        "SRS_HTTP_SERVER_ENABLED": "on",
+        "SRS_VHOST_HTTP_HOOKS_ENABLED": "on",
+        variable: value,
+    }
+    (note,) = translate(None, lambda path: "", environ).notes
+    assert note.startswith(f"{variable}: {name}: ")
 
 
 def test_the_environment_wins_over_the_file_in_all_vhosts() -> None:

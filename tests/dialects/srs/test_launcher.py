@@ -73,6 +73,23 @@ def test_a_configuration_can_be_tested_without_starting(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("variable", "checked"),
+    [
+        ({"SRS_CONFIG_FILE": "other.conf"}, "other.conf"),
+        ({"SRS_CONFIG_FILE": ""}, "srs.conf"),
+        ({"SRS_ENV_ONLY": "on"}, "the environment"),
+    ],
+)
+def test_variables_may_name_another_file_or_none(
+    variable: dict[str, str], checked: str, tmp_path: Path
+) -> None:
+    for name in ("srs.conf", "other.conf"):
+        (tmp_path / name).write_text("listen 1935;")
+    done = _run(["-t", "-c", "srs.conf"], tmp_path, **variable)
+    assert done.stderr == f"penstock-srs: {checked} is ok\n"
+
+
 @pytest.mark.slow
 def test_it_starts_from_the_environment_in_its_work_directory_and_stops_in_time(
     tmp_path: Path,

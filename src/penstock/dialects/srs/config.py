@@ -138,6 +138,20 @@ def _address(text: str) -> str:
     return f"0.0.0.0:{text}" if text.isascii() and text.isdigit() else text
 
 
+def _listener(
+    result: Translation, block: Directive, default: str
+) -> tuple[str, Directive]:
+    """Return the address that a block's listener has, and the directive to name."""
+    found = block.find("listen")
+    if found is None:
+        return _address(default), block
+    if not found.argument:
+        raise ConfError(f"{found.where}: listen: expected [ip:]port")
+    if len(found.arguments) > 1:
+        result.note(found, f"only {found.argument} is bound")
+    return _address(found.argument), found
+
+
 def _is_loopback(address: str) -> bool:
     host = address.rpartition(":")[0].strip("[]")
     return host in ("::1", "localhost") or host.startswith("127.")
@@ -168,15 +182,11 @@ def _process(result: Translation, root: Directive) -> None:
 
 def _rtmp(result: Translation, root: Directive) -> None:
     block = root.find("rtmp")
-    listen = (block.find("listen") if block is not None else None) or root.find(
-        "listen"
-    )
+    at = block if block is not None and block.find("listen") else root
     if block is not None and not enabled(block, default=True):
         result.put("rtmp.listen", "", block)
-    elif listen is not None:
-        result.put("rtmp.listen", _address(listen.argument), listen)
-        if len(listen.arguments) > 1:
-            result.note(listen, f"only {listen.argument} is bound")
+    elif at.find("listen"):
+        result.put("rtmp.listen", *_listener(result, at, "1935"))
     chunk = (block.find("chunk_size") if block is not None else None) or root.find(
         "chunk_size"
     )
@@ -184,8 +194,7 @@ def _rtmp(result: Translation, root: Directive) -> None:
         result.put("rtmp.publish_chunk_size", number(chunk), chunk)
     secure = root.find("rtmps")
     if secure is not None and enabled(secure):
-        at = secure.find("listen")
-        result.put("rtmps.listen", _address(at.argument if at else "1443"), secure)
+        result.put("rtmps.listen", *_listener(result, secure, "1443"))
         _certificate(result, secure, "rtmps")
 
 
@@ -202,9 +211,8 @@ def _http_server(result: Translation, root: Directive) -> None:
     if block is None or not enabled(block):
         result.values["http.listen"] = ""
         return
-    listen = block.find("listen")
-    address = _address(listen.argument if listen is not None else "8080")
-    result.put("http.listen", address, listen or block)
+    address, listen = _listener(result, block, "8080")
+    result.put("http.listen", address, listen)
     if not is_on(block, "crossdomain", default=True):
         result.put("http.cors_origins", [], block)
     folder = block.find("dir")
@@ -226,27 +234,22 @@ def _http_api(result: Translation, root: Directive) -> None:
         result.values["api.srs.listen"] = ""
         return
     locked = _api_auth(result, block)
-    listen = block.find("listen")
-    address = _address(listen.argument if listen is not None else "1985")
+    address, listen = _listener(result, block, "1985")
     media_port = _port(str(result.values["http.listen"]))
     if _port(address) == media_port != "0":
         if media_port == "1985":
-            result.note(listen or block, "two ports are needed; the API is off")
+            result.note(listen, "two ports are needed; the API is off")
             result.values["api.srs.listen"] = ""
             return
         address = _address("1985")
         result.note(
-            listen or block,
-            "the API does not share http_server's port; it has port 1985",
+            listen, "the API does not share http_server's port; it has port 1985"
         )
-    open_ports = [_put_api(result, "listen", address, listen or block, locked)]
+    open_ports = [_put_api(result, "listen", address, listen, locked)]
     https = block.find("https")
     if https is not None and enabled(https):
-        at = https.find("listen")
-        address = _address(at.argument if at is not None else "1990")
-        open_ports.append(
-            _put_api(result, "https_listen", address, at or https, locked)
-        )
+        address, listen = _listener(result, https, "1990")
+        open_ports.append(_put_api(result, "https_listen", address, listen, locked))
         _certificate(result, https, "api.srs")
     narrowed = [port for port in open_ports if port]
     if narrowed:
@@ -289,9 +292,7 @@ def _exporter(result: Translation, root: Directive) -> None:
     if block is None or not enabled(block):
         result.values["metrics.listen"] = ""
         return
-    listen = block.find("listen")
-    address = _address(listen.argument if listen is not None else "9972")
-    result.put("metrics.listen", address, listen or block)
+    result.put("metrics.listen", *_listener(result, block, "9972"))
     result.values["api.srs.metrics"] = True
     for name in ("label", "tag"):
         found = block.find(name)

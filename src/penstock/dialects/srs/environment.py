@@ -17,24 +17,29 @@ _ROOT = (
     "http_api.raw_api.enabled http_api.raw_api.allow_reload "
     "http_api.auth.enabled http_api.auth.username http_api.auth.password "
     "http_api.https.enabled http_api.https.listen http_api.https.key "
-    "http_api.https.cert http_server.enabled http_server.listen "
+    "http_api.https.cert http_server.enabled http_server.listen http_server.dir "
     "http_server.crossdomain http_server.https.enabled http_server.https.listen "
     "http_server.https.key http_server.https.cert "
     "exporter.enabled exporter.listen exporter.label exporter.tag "
-    "heartbeat.enabled rtc_server.enabled srt_server.enabled"
+    "heartbeat.enabled rtc_server.enabled srt_server.enabled "
+    "tencentcloud_apm.enabled tencentcloud_cls.enabled"
 )
 _VHOST = (
     "chunk_size min_latency tcp_nodelay rtc.enabled srt.enabled hls.enabled "
     "dvr.enabled dash.enabled hds.enabled "
-    "http_remux.enabled http_remux.mount forward.enabled forward.destination "
+    "http_static.enabled http_remux.enabled http_remux.mount "
+    "forward.enabled forward.destination "
     "play.gop_cache play.queue_length play.mw_latency publish.normal_timeout "
+    "publish.firstpkt_timeout publish.kickoff_for_idle "
     "http_hooks.enabled http_hooks.on_connect http_hooks.on_close "
     "http_hooks.on_publish http_hooks.on_unpublish http_hooks.on_play "
-    "http_hooks.on_stop http_hooks.on_dvr http_hooks.on_hls"
+    "http_hooks.on_stop http_hooks.on_dvr http_hooks.on_hls "
+    "http_hooks.on_hls_notify"
 )
 _ALIASES = {
     "SRS_LOG_TANK": "srs_log_tank",
     "SRS_LOG_LEVEL": "srs_log_level",
+    "SRS_LOG_LEVEL_V2": "srs_log_level_v2",
     "SRS_LOG_FILE": "srs_log_file",
 }
 
@@ -53,11 +58,11 @@ _PATHS: Mapping[str, str] = {
 def apply_environment(root: Directive, environ: Mapping[str, str]) -> None:
     """Let variables override directives; a vhost's variable counts for all vhosts.
 
-    Variables that name no directive are ignored, as SRS ignores them.
+    Variables that name no directive, and empty ones, are ignored, as SRS ignores them.
     """
     for name in sorted(environ):
-        path = _PATHS.get(name)
-        if path is None:
+        path, value = _PATHS.get(name), environ[name]
+        if path is None or not value.strip():
             continue
         parts = path.split(".")
         blocks: Iterable[Directive] = [root]
@@ -68,8 +73,15 @@ def apply_environment(root: Directive, environ: Mapping[str, str]) -> None:
                 default = Directive("vhost", ["__defaultVhost__"], where=name)
                 root.children.append(default)
                 blocks = [default]
+        # A password or a path may hold blanks.
+        words = value.split() if _is_list(parts[-1]) else [value]
         for block in blocks:
-            _set(block, parts, environ[name].split(), name)
+            _set(block, parts, words, name)
+
+
+def _is_list(name: str) -> bool:
+    """Say whether a directive takes several arguments, as its variable does then."""
+    return name in ("listen", "destination") or name.startswith("on_")
 
 
 def _set(block: Directive, parts: list[str], arguments: list[str], name: str) -> None:

@@ -65,12 +65,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if (arguments.config is None) is not arguments.environment:
         parser.error("expected -c FILE or -e")
-    source = _Source(arguments.config, Path.cwd(), os.environ)
+    source = _Source(_file(arguments.config), Path.cwd(), os.environ)
     try:
         return _start(source, test=arguments.test, ready_file=arguments.ready_file)
     except ConfError as error:
         _say(str(error))
         return EXIT_CONFIG
+
+
+def _file(given: str | None) -> str | None:
+    """Return the file to read: SRS's variables may name another one, or none."""
+    if given is None or "SRS_ENV_ONLY" in os.environ:
+        return None
+    return os.environ.get("SRS_CONFIG_FILE") or given
 
 
 def _start(source: _Source, *, test: bool, ready_file: str | None) -> int:

@@ -97,7 +97,9 @@ def translate_vhosts(result: Target, vhosts: Sequence[Directive]) -> None:
         if is_on(vhost, "enabled", default=True):
             live.append(vhost)
         else:
-            result.note(vhost, f"{vhost.argument} is not enabled and left out")
+            result.note(
+                vhost, f"{vhost.argument} is not enabled: its streams are default's"
+            )
     # The default first: where only one setting can count, the first one does.
     live.sort(key=lambda one: one.argument != DEFAULT_VHOST)
     _names(result, live)
@@ -255,8 +257,9 @@ def _relays(result: Target, vhost: Directive) -> None:
         tables = result.values.get("relay", [])
         assert isinstance(tables, list)
         result.put("relay", [*tables, relay], ingest)
-    forward = _block(vhost, "forward")
-    if forward is not None:
+    forward = vhost.find("forward")
+    # Older files name the destinations behind the directive itself.
+    if forward is not None and (enabled(forward) or forward.arguments):
         result.note(
             forward,
             "not served: a relay here pushes one named stream; write [[relay]] tables",
@@ -300,7 +303,7 @@ def _pull(ingest: Directive, vhost: str) -> dict[str, object] | None:
 
 def _not_served(result: Target, vhost: Directive) -> None:
     for child in vhost.children:
-        if child.name in _KEEP_OUT and enabled(child):
+        if child.name in _KEEP_OUT and (enabled(child) or child.arguments):
             result.note(child, "not served: it keeps nobody out")
         elif child.name in _ENABLED_BLOCKS and enabled(child):
             result.note(child, "not served")
