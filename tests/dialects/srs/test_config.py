@@ -132,6 +132,13 @@ def test_addresses_after_the_first_are_said_not_to_be_bound(
     assert result.notes == ["srs.conf:1: listen: only 127.0.0.1:81 is bound"]
 
 
+@pytest.mark.parametrize("listen", ["1935 [::]:1935", "[::]:1935 0.0.0.0:1935"])
+def test_both_families_of_one_port_are_one_listener(listen: str) -> None:
+    result = _translate(f"listen {listen};")
+    assert settings_of(result).rtmp.listen == "[::]:1935"
+    assert result.notes == []
+
+
 def test_a_listener_without_an_address_is_refused() -> None:
     with pytest.raises(ConfError, match="listen: expected"):
         _translate("listen $PORT;", {"PORT": ""})

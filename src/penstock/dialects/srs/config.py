@@ -147,9 +147,14 @@ def _listener(
         return _address(default), block
     if not found.argument:
         raise ConfError(f"{found.where}: listen: expected [ip:]port")
-    if len(found.arguments) > 1:
+    first, *others = (_address(argument) for argument in found.arguments)
+    # Here one socket on [::] takes IPv4 as well.
+    both = f"[::]:{_port(first)}"
+    if {first, *others} == {both, _address(_port(first))}:
+        return both, found
+    if others:
         result.note(found, f"only {found.argument} is bound")
-    return _address(found.argument), found
+    return first, found
 
 
 def _is_loopback(address: str) -> bool:
