@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 import attrs
 
@@ -71,6 +71,8 @@ class Datagram:
     local: tuple[str, int] | None = None
     at: float = 0.0
     """When the kernel received it, on the clock of ``now``; 0 when sending."""
+    transport: Literal["udp", "tcp"] = "udp"
+    """``tcp``: one RFC 4571 frame on the connection between ``local`` and ``peer``."""
 
 
 E_co = TypeVar("E_co", covariant=True)
