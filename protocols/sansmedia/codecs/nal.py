@@ -27,6 +27,7 @@ START_CODE = b"\0\0\0\1"
 MAX_UNITS = 8192
 """NAL units accepted in one access unit; each costs us more than its octets."""
 
+_SAMPLE_SOURCE = "ISO 14496-15 §5.3.4.2"
 _NEEDS_ESCAPE = re.compile(rb"\0\0(?=[\0-\3])")
 
 
@@ -55,7 +56,9 @@ def split_annexb(data: bytes, *, max_units: int = MAX_UNITS) -> list[bytes]:
         if unit:
             if len(units) >= max_units:
                 raise ProtocolError(
-                    f"more than {max_units} NAL units", code="limit", source="H.264 §B"
+                    f"more than {max_units} NAL units",
+                    code="limit",
+                    source="H.264 §B.1",
                 )
             units.append(unit)
         start = end
@@ -96,21 +99,21 @@ def split_length_prefixed(
         start = position + length_size
         if start > end:
             raise ProtocolError(
-                "NAL unit length cut short", code="truncated", source="ISO 14496-15 §5"
+                "NAL unit length cut short", code="truncated", source=_SAMPLE_SOURCE
             )
         position = start + int.from_bytes(data[position:start], "big")
         if position > end:
             raise ProtocolError(
                 f"NAL unit passes the end by {position - end} octets",
                 code="truncated",
-                source="ISO 14496-15 §5",
+                source=_SAMPLE_SOURCE,
             )
         if position > start:
             if len(units) >= max_units:
                 raise ProtocolError(
                     f"more than {max_units} NAL units",
                     code="limit",
-                    source="ISO 14496-15 §5",
+                    source=_SAMPLE_SOURCE,
                 )
             units.append(data[start:position])
     return units

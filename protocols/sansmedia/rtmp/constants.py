@@ -52,7 +52,7 @@ SHARED_STREAM_ID = 1
 
 
 class MessageType(enum.IntEnum):
-    """Message type ids. Source: RTMP 1.0 §5.4, §6.2, §7.1."""
+    """Message type ids. Source: RTMP 1.0 §5.4, §6.2, §7.1.1 to §7.1.7."""
 
     SET_CHUNK_SIZE = 1
     ABORT = 2

@@ -1,6 +1,6 @@
 """Messages and their bodies: control, user control, commands, data, aggregates.
 
-Source: RTMP 1.0 §5.4, §6.2, §7.1; E-RTMP v2 §Action Message Format.
+Source: RTMP 1.0 §5.4, §6.2, §7.1.1 to §7.1.7; E-RTMP v2 §Action Message Format.
 """
 
 from __future__ import annotations

@@ -52,6 +52,7 @@ def test_a_frame_lasts_as_long_with_replication_as_its_core(
 
 
 def test_short_frames_have_960_samples() -> None:
+    """ISO 14496-3 §4.4.1: frameLengthFlag."""
     asc = aac.encode_asc(aac.AudioSpecificConfig(2, 48000, 2, short_frames=True))
     assert asc == b"\x11\x94"
     assert aac.parameters(asc).frame_samples == 960

@@ -42,11 +42,63 @@ def test_units_are_rebuilt_from_their_obus(vector: Any) -> None:
 
 
 def test_the_stream_says_what_the_record_says(load_vector: _Load) -> None:
+    """AV1 §5.5."""
     header = av1.sequence_header(load_vector("av1_units").pieces[0])
     assert header is not None
     assert (header.max_frame_width, header.max_frame_height) == (64, 64)
     assert av1.parameters_from_sequence_header(header).rfc6381 == "av01.0.00M.08"
     assert av1.sequence_header(load_vector("av1_units").pieces[1]) is None
+
+
+def test_obus_are_told_apart_by_their_types(load_vector: _Load) -> None:
+    """AV1 §6.2.2."""
+    first, second = load_vector("av1_units").pieces[:2]
+    kinds = [[obu.obu_type for obu in av1.split_obus(p)] for p in (first, second)]
+    assert kinds == [
+        [
+            av1.ObuType.TEMPORAL_DELIMITER,
+            av1.ObuType.SEQUENCE_HEADER,
+            av1.ObuType.FRAME,
+        ],
+        [av1.ObuType.TEMPORAL_DELIMITER, av1.ObuType.FRAME, av1.ObuType.FRAME],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("profile", "fields", "chroma", "depth"),
+    [
+        # high_bitdepth, (mono_chrome), description, range, (subsampling), position.
+        (0, "0 0 0 0 01", "4:2:0", 8),
+        (0, "1 0 0 0 10", "4:2:0", 10),
+        (0, "1 1 0 0", "4:0:0", 10),
+        (1, "0 0 0", "4:4:4", 8),
+        (1, "0 1 00000001 00001101 00000000", "4:4:4", 8),
+        (2, "0 0 0 0", "4:2:2", 8),
+        (2, "11 0 0 0 0", "4:4:4", 12),
+        (2, "11 0 0 0 10", "4:2:2", 12),
+        (2, "11 0 0 0 11 00", "4:2:0", 12),
+    ],
+)
+def test_depth_and_subsampling_follow_from_the_profile(
+    profile: int, fields: str, chroma: str, depth: int
+) -> None:
+    """AV1 §5.5.2."""
+    bits = BitWriter().u(3, profile).u(2, 3).u(5, 4).u(4, 5).u(4, 5).u(6, 63).u(6, 63)
+    bits.u(6, 0)
+    for bit in fields.replace(" ", ""):
+        bits.u(1, int(bit))
+    if chroma != "4:0:0":
+        bits.flag(False)
+    # film_grain_params_present: found only where all before it was.
+    header = av1.decode_sequence_header(bits.flag(True).rbsp_trailing().getvalue())
+    assert (header.color.chroma, header.color.bit_depth) == (chroma, depth)
+    assert header.film_grain_params_present
+
+
+def test_a_reserved_profile_has_no_parameters() -> None:
+    """AV1 §6.4.1."""
+    with pytest.raises(ProtocolError, match="profile 3"):
+        av1.parameters(b"\x81\x60\0\0")
 
 
 def test_colours_make_the_codec_string_long(load_vector: _Load) -> None:

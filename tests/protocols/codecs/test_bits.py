@@ -112,9 +112,19 @@ def test_reading_past_the_end_quotes_the_clause() -> None:
     ],
 )
 def test_the_stop_bit_is_no_data(data: bytes, consumed: int, more: bool) -> None:
+    """H.264 §7.2: more_rbsp_data()."""
     reader = BitReader(data)
     reader.skip(consumed)
     assert reader.more_rbsp_data() is more
+
+
+@pytest.mark.parametrize(
+    ("width", "expected"), [(0, b"\x80"), (3, b"\xf0"), (7, b"\xff"), (8, b"\xff\x80")]
+)
+def test_one_stop_bit_and_zeros_end_a_payload(width: int, expected: bytes) -> None:
+    """H.264 §7.3.2.11."""
+    bits = BitWriter().u(width, (1 << width) - 1).rbsp_trailing()
+    assert bits.getvalue() == expected
 
 
 def test_a_value_that_does_not_fit_is_our_mistake() -> None:

@@ -21,6 +21,7 @@ def _ranks(orders: list[tuple[int, int]]) -> list[int]:
 
 @pytest.mark.vectors("h264_order_*")
 def test_slice_headers_put_the_pictures_in_presentation_order(vector: Any) -> None:
+    """H.264 §7.3.3, §7.3.2.2: the header, by both parameter sets."""
     record = h264.decode_avcc(vector.pieces[0])
     sps, pps = h264.decode_sps(record.sps[0]), h264.decode_pps(record.pps[0])
     orders: list[tuple[int, int]] = []
@@ -49,6 +50,7 @@ def test_slice_headers_put_the_pictures_in_presentation_order(vector: Any) -> No
 
 @pytest.mark.vectors("h264_order_[!o]*")
 def test_idr_pictures_are_those_that_the_muxer_marks(vector: Any) -> None:
+    """H.264 §7.4.1.2.4."""
     found = [h264.is_random_access([unit]) for unit in vector.pieces[1:]]
     assert found == vector.expected["key"]
 
@@ -111,6 +113,7 @@ def test_the_codec_string_is_three_octets_of_the_sps(load_vector: _Load) -> None
 def test_cropping_of_interlaced_pictures_counts_in_field_rows(
     load_vector: _Load,
 ) -> None:
+    """H.264 §7.4.2.1.1."""
     record = h264.decode_avcc(load_vector("h264_interlaced_422").data)
     sps = h264.decode_sps(record.sps[0])
     assert not sps.frame_mbs_only
@@ -152,6 +155,30 @@ def test_levels_have_the_names_of_annex_a(
 ) -> None:
     """H.264 §A.3.1."""
     assert h264.level_name(idc, flags, level) == name
+
+
+@pytest.mark.parametrize(
+    ("chroma", "name", "size"),
+    [
+        (0, "4:0:0", (313, 235)),
+        (1, "4:2:0", (306, 230)),
+        (2, "4:2:2", (306, 235)),
+        (3, "4:4:4", (313, 235)),
+    ],
+)
+def test_cropping_counts_in_chroma_samples(
+    chroma: int, name: str, size: tuple[int, int]
+) -> None:
+    """H.264 §6.2, §7.4.2.1.1, by Table 6-1: 3 + 4 columns and 2 + 3 rows."""
+    bits = BitWriter().u(24, 244 << 16 | 31).ue(0).ue(chroma)
+    if chroma == 3:
+        bits.flag(False)
+    bits.ue(0).ue(0).u(2, 0).ue(0).ue(2).ue(1).flag(False)
+    bits.ue(19).ue(14).flag(True).flag(True)
+    bits.flag(True).ue(3).ue(4).ue(2).ue(3).flag(False)
+    unit = b"\x67" + escape_rbsp(bits.rbsp_trailing().getvalue())
+    found = h264.parameters_from_sps(h264.decode_sps(unit))
+    assert (found.chroma, (found.width, found.height)) == (name, size)
 
 
 def _sps(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import attrs
@@ -17,6 +18,7 @@ _Load = Callable[[str], Any]
 
 @pytest.mark.vectors("h265_order*")
 def test_slice_headers_put_the_pictures_in_presentation_order(vector: Any) -> None:
+    """H.265 §7.3.6.1, §7.3.2.3: the header, by both parameter sets."""
     record = h265.decode_hvcc(vector.pieces[0])
     sps = h265.decode_sps(record.units(h265.UnitType.SPS)[0])
     pps = h265.decode_pps(record.units(h265.UnitType.PPS)[0])
@@ -46,6 +48,7 @@ def test_slice_headers_put_the_pictures_in_presentation_order(vector: Any) -> No
 
 @pytest.mark.vectors("h265_order*")
 def test_irap_pictures_are_those_that_the_muxer_marks(vector: Any) -> None:
+    """H.265 §3.74."""
     found = [h265.is_random_access([unit]) for unit in vector.pieces[1:]]
     assert found == vector.expected["key"]
 
@@ -72,7 +75,7 @@ def test_the_sample_entry_of_a_codec_string_can_be_chosen() -> None:
 
 
 def test_tier_sub_layers_and_level_are_read(load_vector: _Load) -> None:
-    """H.265 §7.3.3, §A.4.1."""
+    """H.265 §7.3.2.1, §7.3.3, §A.4.1."""
     record = h265.decode_hvcc(load_vector("h265_temporal_layers").data)
     sps = h265.decode_sps(record.units(h265.UnitType.SPS)[0])
     vps = h265.decode_vps(record.units(h265.UnitType.VPS)[0])
@@ -143,6 +146,7 @@ def _unit(bits: BitWriter) -> bytes:
 
 
 def test_predicted_reference_sets_and_long_term_pictures_are_passed_over() -> None:
+    """H.265 §7.3.2.2, §7.3.4, §7.4.8."""
     bits = _sps_tools(_sps_head(), scaling=True).ue(3)
     bits.ue(1).ue(1).ue(0).flag(True).ue(0).flag(True)
     # From {-1, +1} by +1: -1 falls on the picture itself and out, +1 becomes +2,
@@ -153,6 +157,69 @@ def test_predicted_reference_sets_and_long_term_pictures_are_passed_over() -> No
     sps = h265.decode_sps(_unit(bits))
     assert (sps.width, sps.height, sps.vui) == (64, 64, None)
     assert sps.log2_max_pic_order_cnt_lsb == 8
+
+
+@pytest.mark.parametrize("kinds", [(1, 0), (0, 1), (1, 1), (0, 0)])
+@pytest.mark.parametrize("sub_pic", [False, True])
+def test_what_stands_behind_the_buffering_parameters_is_found(
+    kinds: tuple[int, int], sub_pic: bool
+) -> None:
+    """H.265 §E.2.1, §E.2.2: every field, each of another width than its neighbours."""
+    bits = _sps_tools(_sps_head()).ue(0).flag(False).u(2, 0).flag(True)
+    bits.flag(True).u(8, 255).u(16, 8).u(16, 9)
+    bits.flag(False).flag(True).u(3, 5).flag(True).flag(True).u(24, 0x091009)
+    bits.flag(True).ue(1).ue(2)
+    bits.flag(False).flag(True).flag(False).flag(True)
+    for edge in (1, 2, 3, 4):
+        bits.ue(edge)
+    bits.flag(True).u(32, 1001).u(32, 120000).flag(True).ue(7).flag(True)
+    bits.u(1, kinds[0]).u(1, kinds[1])
+    if any(kinds):
+        bits.flag(sub_pic)
+        if sub_pic:
+            bits.u(8, 98).u(5, 23).flag(True).u(5, 11)
+        bits.u(4, 3).u(4, 2)
+        if sub_pic:
+            bits.u(4, 1)
+        bits.u(5, 22).u(5, 21).u(5, 20)
+    # One sub-layer: neither rate is fixed, no low delay, two schedules.
+    bits.flag(False).flag(False).flag(False).ue(1)
+    for _ in range(2 * sum(kinds)):
+        bits.ue(1000).ue(2000)
+        if sub_pic:
+            bits.ue(3000).ue(4000)
+        bits.flag(True)
+    bits.flag(True).u(3, 0).ue(77).ue(0).ue(0).ue(15).ue(15)
+    sps = h265.decode_sps(_unit(bits))
+    assert sps.vui is not None
+    assert sps.vui.sample_aspect_ratio == (8, 9)
+    assert (sps.vui.full_range, sps.vui.colour_primaries) == (True, 9)
+    assert sps.vui.transfer_characteristics == 16
+    assert sps.vui.min_spatial_segmentation_idc == 77
+    # Each picture is a field, so two are a frame.
+    assert sps.frame_rate == Fraction(60000, 1001)
+
+
+@pytest.mark.parametrize(
+    ("chroma", "name", "size"),
+    [
+        (0, "4:0:0", (57, 59)),
+        (1, "4:2:0", (50, 54)),
+        (2, "4:2:2", (50, 59)),
+        (3, "4:4:4", (57, 59)),
+    ],
+)
+def test_the_conformance_window_counts_in_chroma_samples(
+    chroma: int, name: str, size: tuple[int, int]
+) -> None:
+    """H.265 §6.2, §7.4.3.2.1, by Table 6-1: 3 + 4 columns and 2 + 3 rows."""
+    bits = _ptl(BitWriter().u(4, 0).u(3, 0).u(1, 1)).ue(0).ue(chroma)
+    if chroma == 3:
+        bits.flag(False)
+    bits.ue(64).ue(64).flag(True).ue(3).ue(4).ue(2).ue(3).ue(0).ue(0).ue(4)
+    bits = _sps_tools(bits).ue(0).flag(False).u(2, 0).flag(False)
+    found = h265.parameters_from_sps(h265.decode_sps(_unit(bits)))
+    assert (found.chroma, (found.width, found.height)) == (name, size)
 
 
 @pytest.mark.parametrize(
@@ -178,6 +245,7 @@ def test_a_hostile_sps_is_refused(unit: bytes, code: str) -> None:
 
 
 def test_sets_that_grow_by_prediction_end_at_sixteen_pictures() -> None:
+    """H.265 §A.4.2: MaxDpbSize is 16 at most."""
     bits = _sps_tools(_sps_head()).ue(64)
     bits.ue(16).ue(0)
     for _ in range(16):

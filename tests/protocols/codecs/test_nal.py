@@ -35,6 +35,13 @@ def test_escaping_hides_every_start_code_and_comes_undone(data: bytes) -> None:
     assert nal.unescape_rbsp(escaped) == data
 
 
+def test_an_octet_that_prevents_emulation_is_taken_away_once() -> None:
+    """H.264 §7.3.1, H.265 §7.3.1.1."""
+    assert nal.unescape_rbsp(b"\x67\0\0\3\1\3\0\3") == b"\x67\0\0\1\3\0\3"
+    assert nal.unescape_rbsp(b"\0\0\3\0\0\3\3") == b"\0\0\0\0\3"
+    assert nal.unescape_rbsp(b"\x80\0\0\3") == b"\x80\0\0"
+
+
 def test_start_codes_of_three_and_four_octets_and_padding_are_taken_away() -> None:
     """H.264 §B.1, H.265 §B.2."""
     data = b"\0\0\0\0\1\x67\xaa\0\0\0\1\x68\xbb\0\0\1\x65\xcc\0\0\3\0\0\0\0"

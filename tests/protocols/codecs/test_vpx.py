@@ -20,6 +20,7 @@ def _check(found: VideoParameters, expected: dict[str, Any]) -> None:
 
 @pytest.mark.vectors("vp8_*")
 def test_vp8_key_frames_say_what_ffprobe_says(vector: Any) -> None:
+    """RFC 6386 §9.1, §19.1."""
     headers = [vp8.decode_frame_header(piece) for piece in vector.pieces]
     _check(vp8.parameters_from_frame_header(headers[0]), vector.expected)
     keys = vector.expected["key"]
@@ -30,6 +31,7 @@ def test_vp8_key_frames_say_what_ffprobe_says(vector: Any) -> None:
 
 @pytest.mark.vectors("vp9_*[!c]")
 def test_vp9_key_frames_say_what_ffprobe_says(vector: Any) -> None:
+    """VP9 §6.2, §6.2.2."""
     headers = [vp9.decode_frame_header(piece) for piece in vector.pieces]
     _check(vp9.parameters_from_frame_header(headers[0]), vector.expected)
     assert [header.key_frame for header in headers] == vector.expected["key"]

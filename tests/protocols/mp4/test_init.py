@@ -386,6 +386,31 @@ def test_brands_of_cmaf_belong_to_files_of_one_track() -> None:
     assert one.payload == b"iso6\0\0\0\0iso6mp41cmfccmf2"
 
 
+def test_a_header_of_cmaf_announces_fragments_and_no_samples() -> None:
+    """ISO 23000-19 §7.3."""
+    data = encode_init_segment([Mp4Track(7, Codec.VP8, 1000)])
+    kind, movie = (box for box in decode_boxes(data))
+    assert (kind.kind, movie.kind) == (b"ftyp", b"moov")
+    track = movie.first(b"trak")
+    trex = movie.first(b"mvex", b"trex")
+    assert track is not None
+    assert trex is not None
+    assert int.from_bytes(trex.payload[4:8], "big") == 7
+    assert track.first(b"edts") is None
+    tables = {}
+    for name in (b"stts", b"stsc", b"stsz", b"stco"):
+        table = track.first(b"mdia", b"minf", b"stbl", name)
+        assert table is not None
+        tables[name] = table.payload
+    # Version, flags, (one size for all), and how many entries follow: none.
+    assert tables == {
+        b"stts": bytes(8),
+        b"stsc": bytes(8),
+        b"stsz": bytes(12),
+        b"stco": bytes(8),
+    }
+
+
 @pytest.mark.parametrize(
     "tracks",
     [
