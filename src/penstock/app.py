@@ -188,7 +188,9 @@ class _Server:
             self._control, self._system, settings.api.srs, self._names
         )
         self._srs = HttpHost(self._srs_app)
-        self._metrics = HttpHost(metrics.create_app(self._control))
+        self._metrics = HttpHost(
+            metrics.create_app(self._control, self._srs_app.exposition)
+        )
 
     # -- running ----------------------------------------------------------------------
 

@@ -252,14 +252,24 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
-def create_app(control: Control) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    """Return the ASGI app of `metrics.listen`: ``/metrics`` and ``/healthz``."""
+def create_app(
+    control: Control, *others: Callable[[], Awaitable[bytes]]
+) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    """Return the ASGI app of `metrics.listen`: ``/metrics`` and ``/healthz``.
+
+    Args:
+        control: The engine's door.
+        others: Give more exposition text, of names that are not ours.
+    """
+
+    async def exposition() -> bytes:
+        return b"".join([await render(control), *[await more() for more in others]])
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
         elif scope["type"] == "http":
-            status, content_type, body = await _answer(control, scope)
+            status, content_type, body = await _answer(exposition, scope)
             headers = [
                 (b"content-type", content_type.encode()),
                 (b"content-length", str(len(body)).encode()),
@@ -284,12 +294,14 @@ async def _lifespan(receive: Receive, send: Send) -> None:
             return
 
 
-async def _answer(control: Control, scope: Scope) -> tuple[int, str, bytes]:
+async def _answer(
+    exposition: Callable[[], Awaitable[bytes]], scope: Scope
+) -> tuple[int, str, bytes]:
     text = "text/plain; charset=utf-8"
     if scope["method"] not in ("GET", "HEAD"):
         return 405, text, b"method not allowed\n"
     if scope["path"] == "/metrics":
-        return 200, CONTENT_TYPE, await render(control)
+        return 200, CONTENT_TYPE, await exposition()
     if scope["path"] == "/healthz":
         return 200, text, b"ok\n"
     return 404, text, b"not found\n"

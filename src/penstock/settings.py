@@ -178,7 +178,9 @@ class SrsApiSettings:
     crossdomain: bool = setting(True, "Answer requests of other origins (CORS).")
     raw_api: bool = setting(False, "Serve `/api/v1/raw`.")
     allow_reload: bool = setting(False, "Let `raw` reload the configuration.")
-    metrics: bool = setting(False, "Serve SRS's `/metrics` on this port.")
+    metrics: bool = setting(
+        False, "Serve SRS's `/metrics` on this port and within `metrics.listen`'s."
+    )
     server_id: str = setting(
         "", "The `server` field of answers; empty makes one.", restart=True
     )

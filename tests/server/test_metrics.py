@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -196,7 +196,18 @@ async def test_streams_over_the_limit_are_left_out_least_watched_first() -> None
     assert ("penstock_stream_viewers", "live/s2/default") in got
 
 
-async def ask(path: str, method: str = "GET") -> tuple[int, bytes, bytes]:
+async def test_metrics_of_other_names_stand_behind_ours() -> None:
+    async def more() -> bytes:
+        return b"# TYPE srs_streams gauge\nsrs_streams 4\n"
+
+    body = (await ask("/metrics", more=[more]))[2]
+    families = {one.name for one in text_string_to_metric_families(body.decode())}
+    assert families >= {"penstock_streams", "srs_streams"}
+
+
+async def ask(
+    path: str, method: str = "GET", more: Sequence[Callable[[], Awaitable[bytes]]] = ()
+) -> tuple[int, bytes, bytes]:
     sent: list[MutableMapping[str, Any]] = []
 
     async def send(message: MutableMapping[str, Any]) -> None:
@@ -205,7 +216,7 @@ async def ask(path: str, method: str = "GET") -> tuple[int, bytes, bytes]:
     async def receive() -> MutableMapping[str, Any]:
         return {"type": "http.request"}
 
-    app = create_app(FakeControl([STREAM]))
+    app = create_app(FakeControl([STREAM]), *more)
     await app({"type": "http", "path": path, "method": method}, receive, send)
     headers = dict(sent[0]["headers"])
     return sent[0]["status"], headers[b"content-type"], sent[1]["body"]

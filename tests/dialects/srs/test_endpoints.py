@@ -209,6 +209,12 @@ async def test_metrics_use_the_names_of_srs(serve: Any) -> None:
         ]
         assert "srs_clients 3" in samples
         assert len([line for line in lines if line.startswith("# TYPE")]) == 10
+        assert await site.api.exposition() == answer.content
+
+
+async def test_metrics_that_are_off_add_nothing_to_the_exporter(serve: Any) -> None:
+    async with serve() as site:
+        assert await site.api.exposition() == b""
 
 
 async def test_a_view_with_hostile_texts_is_still_json(

@@ -135,3 +135,30 @@ def test_it_starts_from_the_environment_in_its_work_directory_and_stops_in_time(
     assert "without auth the API is for this machine only" in errors
     assert "publishing is open" in errors
     assert not (work / "objs" / "srs.pid").exists()
+
+
+@pytest.mark.slow
+def test_nobody_is_told_that_publishing_is_open_where_a_hook_decides(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "srs.conf").write_text(
+        "listen 127.0.0.1:0; vhost __defaultVhost__ { http_hooks { enabled on;"
+        " on_publish http://127.0.0.1:9/; } }"
+    )
+    process = subprocess.Popen(
+        [*COMMAND, "-c", "srs.conf"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert "ready" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=10)
+    finally:
+        process.kill()
+        process.communicate()
+    assert "publishing is open" not in errors
+    assert "if hooks.on_publish accepts" in errors

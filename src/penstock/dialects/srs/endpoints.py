@@ -159,12 +159,15 @@ class Endpoints:
         """Answer Prometheus text by SRS's names, if that is switched on."""
         if not self.settings.metrics:
             return error(Code.EXPORTER_DISABLED)
+        return text(200, await self.exposition())
+
+    async def exposition(self) -> str:
+        """Return what `/metrics` says; empty if it is switched off."""
+        if not self.settings.metrics:
+            return ""
         server = await self._control.server()
         self._learn_identity(server)
-        return text(
-            200,
-            figures.metrics(self._system.view, server, self._identity, os.uname()),
-        )
+        return figures.metrics(self._system.view, server, self._identity, os.uname())
 
     # Tests
 

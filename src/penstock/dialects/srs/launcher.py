@@ -98,7 +98,9 @@ def _start(source: _Source, *, test: bool, ready_file: str | None) -> int:
     if test:
         _say(f"{source.path or 'the environment'} is ok")
         return 0
-    if settings.auth.publish == "open":
+    auth = settings.auth
+    narrowed = auth.publish_allow or auth.publish_deny or settings.hooks.on_publish
+    if auth.publish == "open" and not narrowed:
         _say("publishing is open, as in SRS: whoever reaches the port may publish")
     _take_signals()
     with _PidFile(translation.pid_file):

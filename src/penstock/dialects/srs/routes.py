@@ -97,6 +97,10 @@ class SrsApi:
         """Take a changed section ``api.srs``; listeners are not its business."""
         self._endpoints.settings = settings
 
+    async def exposition(self) -> bytes:
+        """Return SRS's metrics for the exporter's port; none if they are off."""
+        return (await self._endpoints.exposition()).encode()
+
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope: ``http`` or ``lifespan``."""
         if scope["type"] == "http":
