@@ -158,7 +158,7 @@ class _Server:
         self._tls = _certificates(settings)
         self._exhausted_at = float("-inf")
         self._names = srs.Names(settings.api.srs.server_id)
-        self._system = SystemFigures()
+        self._system = SystemFigures(disks=settings.api.srs.disks)
         self._callbacks = Callbacks(
             format=srs.SrsHooks(self._names),
             urls=_hook_urls(settings.hooks),

@@ -181,6 +181,9 @@ class SrsApiSettings:
     metrics: bool = setting(
         False, "Serve SRS's `/metrics` on this port and within `metrics.listen`'s."
     )
+    disks: list[str] = setting(
+        [], "Disks whose busy time `summaries` shows, as in `sda`.", restart=True
+    )
     server_id: str = setting(
         "", "The `server` field of answers; empty makes one.", restart=True
     )

@@ -14,7 +14,7 @@ import re
 import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import attrs
@@ -225,7 +225,7 @@ class SystemView:
 
 
 _CPU_S, _RUSAGE_S, _MEMORY_S, _LOAD_S = 1, 3, 6, 9
-_SECRET = re.compile(r"(?i)((?:pass\w*|token\w*|secret\w*|key)=)\S+")
+_SECRET = re.compile(r"(?is)((?:pass\w*|token\w*|secret\w*|key)=).+")
 _USER_INFO = re.compile(r"(://)[^/@\s]+@")
 
 
@@ -253,10 +253,9 @@ class SystemFigures:
         self._monotonic = monotonic
         self._last: dict[str, float] = {}
         self._tick_hz = os.sysconf("SC_CLK_TCK")
-        arguments = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
         self.view = SystemView(
             parent_pid=os.getppid(),
-            arguments=masked_arguments(arguments),
+            arguments=masked_arguments([Path(sys.argv[0]).name, *sys.argv[1:]]),
             working_directory=str(Path.cwd()),
             cpus=psutil.cpu_count() or 1,
             cpus_online=len(os.sched_getaffinity(0)),
@@ -393,9 +392,11 @@ class SystemFigures:
         )
 
 
-def masked_arguments(text: str) -> str:
+def masked_arguments(arguments: Iterable[str]) -> str:
     """Return a command line without the secrets that options or URLs give."""
-    return _USER_INFO.sub(r"\1***@", _SECRET.sub(r"\1***", text))
+    # To the end of the argument: a list of tokens may hold blanks.
+    masked = (_SECRET.sub(r"\1***", argument) for argument in arguments)
+    return " ".join(_USER_INFO.sub(r"\1***@", argument) for argument in masked)
 
 
 def _public_devices() -> set[str]:

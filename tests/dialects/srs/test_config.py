@@ -60,6 +60,7 @@ def test_a_usual_file_becomes_our_settings() -> None:
     assert ours.http.listen == "0.0.0.0:8080"
     assert ours.api.srs.listen == "127.0.0.1:1985"
     assert (ours.api.srs.raw_api, ours.api.srs.allow_reload) == (True, True)
+    assert ours.api.srs.disks == ["sda", "sdb"]
     assert ours.metrics.listen == ""
     assert ours.stream.gop_cache is False
     assert ours.stream.ring_seconds == 10.0
@@ -75,7 +76,7 @@ def test_a_usual_file_becomes_our_settings() -> None:
 def test_what_is_not_served_is_said_in_one_line_each_with_its_place() -> None:
     notes = _translate(LIVE).notes
     said = {re.sub(r"srs.conf:\d+: ", "", note).partition(":")[0] for note in notes}
-    assert said == {"dir", "disk", "rtc_server", "hls", "on_dvr", "http_api"}
+    assert said == {"dir", "rtc_server", "hls", "on_dvr", "http_api"}
     assert all(re.match(r"srs\.conf:\d+: ", note) for note in notes)
     assert "\n" not in "".join(notes)
 

@@ -279,6 +279,22 @@ def test_shares_are_the_difference_of_two_samples(tmp_path: Path) -> None:
     assert figures.view.process.share == pytest.approx(0.5)
 
 
+def test_disks_that_are_named_show_how_busy_they_were(tmp_path: Path) -> None:
+    now = iter([10.0, 10.0, 16.0, 16.0])
+    figures = SystemFigures(
+        disks=["sda"],
+        proc=tmp_path,
+        wall_clock=lambda: 1000.0,
+        monotonic=lambda: next(now),
+    )
+    _proc(tmp_path, busy=0, ticks=0)
+    columns = "1 2 3 4 5 6 7 8 9"
+    for second, busy_ms in ((0, 100), (6, 3100)):
+        (tmp_path / "diskstats").write_text(f"8 0 sda {columns} {busy_ms} 1\n")
+        figures.view = figures.sample(second)
+    assert figures.view.disk.busy_share == pytest.approx(0.5)
+
+
 async def test_figures_are_whole_once_the_task_has_started() -> None:
     figures = SystemFigures()
     async with trio.open_nursery() as nursery:
@@ -290,9 +306,8 @@ async def test_figures_are_whole_once_the_task_has_started() -> None:
 
 
 def test_secrets_on_the_command_line_are_masked() -> None:
-    shown = masked_arguments(
-        "penstock serve --set api.srs.password=x --set relay=rtmp://u:p@h/a?token=z"
-    )
-    assert shown == (
-        "penstock serve --set api.srs.password=*** --set relay=rtmp://***@h/a?token=***"
-    )
+    command = ["penstock", "serve", "--set"]
+    shown = masked_arguments([*command, "relay=rtmp://u:p@h/a?token=z", "-v"])
+    assert shown == "penstock serve --set relay=rtmp://***@h/a?token=*** -v"
+    shown = masked_arguments([*command, 'auth.publish_tokens=["a", "b"]'])
+    assert shown == "penstock serve --set auth.publish_tokens=***"

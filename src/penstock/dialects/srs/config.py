@@ -181,6 +181,8 @@ def _process(result: Translation, root: Directive) -> None:
             result.put("log.level", level, directive)
         elif directive.name == "srs_log_tank" and directive.argument != "console":
             result.note(directive, "log lines go to standard error")
+        elif directive.name == "stats" and (disk := directive.find("disk")):
+            result.put("api.srs.disks", disk.arguments, disk)
         elif directive.name == "daemon" and directive.argument == "on":
             result.note(directive, "the server stays in the foreground")
 
@@ -306,16 +308,13 @@ def _exporter(result: Translation, root: Directive) -> None:
 
 
 def _not_served(result: Translation, directive: Directive) -> None:
-    if directive.name == "stats":
-        disk = directive.find("disk")
-        if disk is not None:
-            result.note(disk, "disk_busy_percent stays 0")
-    elif directive.name in _ENABLED_BLOCKS:
+    if directive.name in _ENABLED_BLOCKS:
         if enabled(directive):
             result.note(directive, "not served")
     elif directive.name not in _SILENT and directive.name not in (
         "srs_log_tank",
         "srs_log_file",
         "daemon",
+        "stats",
     ):
         result.note(directive, "not served")
