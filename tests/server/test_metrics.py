@@ -3,24 +3,23 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 import pytest
-import trio
 from prometheus_client.parser import text_string_to_metric_families
 
 from penstock.control import (
-    NotFound,
+    Control,
     RatesView,
-    RelayView,
     ServerView,
     SessionView,
     StreamView,
     TrackView,
-    VhostView,
 )
 from penstock.metrics import MAX_STREAMS, create_app, render
+
+ControlOf: TypeAlias = Callable[[list[StreamView]], Control]
 
 SERVER = ServerView(
     id="i",
@@ -90,42 +89,16 @@ SESSION = SessionView(
 )
 
 
-class FakeControl:
-    def __init__(self, streams: list[StreamView]) -> None:
-        self.stream_views = streams
-
-    async def server(self) -> ServerView:
-        return SERVER
-
-    async def vhosts(self) -> list[VhostView]:
-        return []
-
-    async def streams(self) -> list[StreamView]:
-        await trio.lowlevel.checkpoint()
-        return self.stream_views
-
-    async def stream(self, stream_id: str) -> StreamView:
-        raise NotFound("No such stream.")
-
-    async def sessions(self) -> list[SessionView]:
-        return [SESSION, SESSION, attrs.evolve(SESSION, role="publish")]
-
-    async def session(self, session_id: str) -> SessionView:
-        raise NotFound("No such session.")
-
-    async def kick(self, session_id: str, reason: str) -> None:
-        raise NotFound("No such session.")
-
-    async def relays(self) -> list[RelayView]:
-        return []
-
-    async def reload(self) -> None:
-        return
+@pytest.fixture
+def control_of(fake_control: Any) -> ControlOf:
+    """Return a control with the given streams and three sessions."""
+    sessions = [SESSION, SESSION, attrs.evolve(SESSION, role="publish")]
+    return lambda streams: fake_control(SERVER, [], streams, sessions)
 
 
-async def samples(streams: list[StreamView]) -> dict[tuple[str, str], float]:
+async def samples(control: Control) -> dict[tuple[str, str], float]:
     """Return value by (name, label values joined) as Prometheus reads them."""
-    text = (await render(FakeControl(streams))).decode()
+    text = (await render(control)).decode()
     return {
         (sample.name, "/".join(value for _, value in sorted(sample.labels.items()))): (
             sample.value
@@ -135,8 +108,8 @@ async def samples(streams: list[StreamView]) -> dict[tuple[str, str], float]:
     }
 
 
-async def test_the_server_and_its_sessions_are_measured() -> None:
-    got = await samples([])
+async def test_the_server_and_its_sessions_are_measured(control_of: ControlOf) -> None:
+    got = await samples(control_of([]))
     assert got["penstock_uptime_seconds", ""] == 1000.0
     assert got["penstock_sessions_total", ""] == 9
     assert got["penstock_session_errors_total", ""] == 1
@@ -148,8 +121,8 @@ async def test_the_server_and_its_sessions_are_measured() -> None:
     assert any(name == "penstock_build_info" for name, _ in got)
 
 
-async def test_each_stream_is_measured() -> None:
-    got = await samples([STREAM])
+async def test_each_stream_is_measured(control_of: ControlOf) -> None:
+    got = await samples(control_of([STREAM]))
     key = "live/demo/default"
     assert got["penstock_stream_viewers", key] == 3
     assert got["penstock_stream_received_bytes_total", key] == 1000
@@ -164,49 +137,54 @@ async def test_each_stream_is_measured() -> None:
     assert ("penstock_stream_frames_per_second", audio) not in got
 
 
-async def test_headings_come_once_however_many_streams() -> None:
+async def test_headings_come_once_however_many_streams(control_of: ControlOf) -> None:
     streams = [attrs.evolve(STREAM, id=str(n), name=f"s{n}") for n in range(35)]
-    text = (await render(FakeControl(streams))).decode()
+    text = (await render(control_of(streams))).decode()
     assert text.count("# TYPE penstock_stream_viewers gauge\n") == 1
     assert text.count("\npenstock_stream_viewers{") == 35
 
 
-async def test_the_monitoring_page_names_every_metric() -> None:
+async def test_the_monitoring_page_names_every_metric(control_of: ControlOf) -> None:
     page = Path(__file__).parents[2] / "docs" / "operate" / "monitoring.md"
     named = set(re.findall(r"`(penstock_\w+)`", page.read_text()))
-    assert {name for name, _ in await samples([STREAM])} <= named
+    assert {name for name, _ in await samples(control_of([STREAM]))} <= named
 
 
-async def test_names_of_streams_cannot_break_the_format() -> None:
+async def test_names_of_streams_cannot_break_the_format(control_of: ControlOf) -> None:
     evil = 'x",app="y"} 1\npenstock_uptime_seconds 0\n\\'
-    got = await samples([attrs.evolve(STREAM, name=evil)])
+    got = await samples(control_of([attrs.evolve(STREAM, name=evil)]))
     assert got["penstock_uptime_seconds", ""] == 1000.0
     assert got["penstock_stream_viewers", f"live/{evil}/default"] == 3
 
 
 @pytest.mark.slow
-async def test_streams_over_the_limit_are_left_out_least_watched_first() -> None:
+async def test_streams_over_the_limit_are_left_out_least_watched_first(
+    control_of: ControlOf,
+) -> None:
     streams = [
         attrs.evolve(STREAM, id=str(n), name=f"s{n}", viewers=n)
         for n in range(MAX_STREAMS + 2)
     ]
-    got = await samples(streams)
+    got = await samples(control_of(streams))
     assert got["penstock_streams_omitted", ""] == 2
     assert ("penstock_stream_viewers", "live/s1/default") not in got
     assert ("penstock_stream_viewers", "live/s2/default") in got
 
 
-async def test_metrics_of_other_names_stand_behind_ours() -> None:
+async def test_metrics_of_other_names_stand_behind_ours(control_of: ControlOf) -> None:
     async def more() -> bytes:
         return b"# TYPE srs_streams gauge\nsrs_streams 4\n"
 
-    body = (await ask("/metrics", more=[more]))[2]
+    body = (await ask(control_of([STREAM]), "/metrics", more=[more]))[2]
     families = {one.name for one in text_string_to_metric_families(body.decode())}
     assert families >= {"penstock_streams", "srs_streams"}
 
 
 async def ask(
-    path: str, method: str = "GET", more: Sequence[Callable[[], Awaitable[bytes]]] = ()
+    control: Control,
+    path: str,
+    method: str = "GET",
+    more: Sequence[Callable[[], Awaitable[bytes]]] = (),
 ) -> tuple[int, bytes, bytes]:
     sent: list[MutableMapping[str, Any]] = []
 
@@ -216,7 +194,7 @@ async def ask(
     async def receive() -> MutableMapping[str, Any]:
         return {"type": "http.request"}
 
-    app = create_app(FakeControl([STREAM]), *more)
+    app = create_app(control, *more)
     await app({"type": "http", "path": path, "method": method}, receive, send)
     headers = dict(sent[0]["headers"])
     return sent[0]["status"], headers[b"content-type"], sent[1]["body"]
@@ -232,8 +210,10 @@ async def ask(
         ("/metrics", "POST", 405),
     ],
 )
-async def test_the_metrics_port_answers(path: str, method: str, status: int) -> None:
-    got, content_type, body = await ask(path, method)
+async def test_the_metrics_port_answers(
+    control_of: ControlOf, path: str, method: str, status: int
+) -> None:
+    got, content_type, body = await ask(control_of([STREAM]), path, method)
     assert got == status
     assert content_type.startswith(b"text/plain")
     assert (body == b"") is (method == "HEAD")

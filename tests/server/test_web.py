@@ -12,14 +12,11 @@ from quart_trio import QuartTrio
 
 from penstock.control import (
     ListenerView,
-    NotFound,
     RatesView,
-    RelayView,
     ServerView,
     SessionView,
     StreamView,
     TrackView,
-    VhostView,
 )
 from penstock.settings import AdminSettings, AuthSettings, HttpSettings, Settings
 from penstock.web import create_app
@@ -111,56 +108,11 @@ SERVER = ServerView(
 )
 
 
-class FakeControl:
-    def __init__(self) -> None:
-        self.stream_views = [STREAM]
-        self.session_views = [SESSION]
-        self.kicked: list[tuple[str, str]] = []
-        self.asked = 0
-        self.failure: Exception | None = None
-
-    async def server(self) -> ServerView:
-        await trio.lowlevel.checkpoint()
-        if self.failure is not None:
-            raise self.failure
-        return SERVER
-
-    async def vhosts(self) -> list[VhostView]:
-        return []
-
-    async def streams(self) -> list[StreamView]:
-        await trio.lowlevel.checkpoint()
-        self.asked += 1
-        return self.stream_views
-
-    async def stream(self, stream_id: str) -> StreamView:
-        raise NotFound("No such stream.")
-
-    async def sessions(self) -> list[SessionView]:
-        await trio.lowlevel.checkpoint()
-        return self.session_views
-
-    async def session(self, session_id: str) -> SessionView:
-        raise NotFound("No such session.")
-
-    async def kick(self, session_id: str, reason: str) -> None:
-        await trio.lowlevel.checkpoint()
-        if session_id != SESSION.id:
-            raise NotFound("No session has that id.")
-        self.kicked.append((session_id, reason))
-
-    async def relays(self) -> list[RelayView]:
-        return []
-
-    async def reload(self) -> None:
-        return
-
-
 @attrs.define
 class Site:
     """An app with its control, asked from any address."""
 
-    control: FakeControl
+    control: Any
     app: QuartTrio
     settings: Settings
 
@@ -192,8 +144,8 @@ class Site:
 
 
 @pytest.fixture
-def site() -> Site:
-    control = FakeControl()
+def site(fake_control: Any) -> Site:
+    control = fake_control(SERVER, [], [STREAM], [SESSION])
     settings = Settings(admin=AdminSettings(password="geheim"))
     site = Site(control, QuartTrio("unused"), settings)
     site.app = create_app(control, lambda: site.settings, wall=lambda: 1000.0)

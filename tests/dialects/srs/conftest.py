@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import attrs
 import hypercorn.trio
@@ -17,11 +17,8 @@ import trustme
 from hypercorn.config import Config
 
 from penstock.control import (
-    ControlError,
     ListenerView,
-    NotFound,
     RatesView,
-    RelayView,
     ServerView,
     SessionView,
     StreamView,
@@ -129,80 +126,11 @@ SERVER = ServerView(
 
 
 @attrs.define
-class FakeControl:
-    """An engine that is three lists; what is kicked vanishes at `vanish`."""
-
-    vhost_views: list[VhostView] = attrs.field(factory=list)
-    stream_views: list[StreamView] = attrs.field(factory=list)
-    session_views: list[SessionView] = attrs.field(factory=list)
-    kicked: list[tuple[str, str]] = attrs.field(factory=list)
-    reloads: int = 0
-    reload_error: ControlError | None = None
-
-    @classmethod
-    def busy(cls) -> FakeControl:
-        """One stream with a publisher, an RTMP and an HTTP-FLV player."""
-        rates = RatesView(receive_30s_kbps=2650, send_30s_kbps=5099)
-        vhost = VhostView(VHOST_ID, "default", 3, 1, 11393399, 21229724, rates)
-        players = [
-            session_view(FLV_ID, "play", "http-flv", ".flv"),
-            session_view(PLAYER_ID, "play"),
-        ]
-        return cls([vhost], [stream_view()], [session_view(), *players])
-
-    async def server(self) -> ServerView:
-        return SERVER
-
-    async def vhosts(self) -> list[VhostView]:
-        return list(self.vhost_views)
-
-    async def streams(self) -> list[StreamView]:
-        return list(self.stream_views)
-
-    async def stream(self, stream_id: str) -> StreamView:
-        for view in self.stream_views:
-            if view.id == stream_id:
-                return view
-        raise NotFound("no such stream")
-
-    async def sessions(self) -> list[SessionView]:
-        return list(self.session_views)
-
-    async def session(self, session_id: str) -> SessionView:
-        for view in self.session_views:
-            if view.id == session_id:
-                return view
-        raise NotFound("no such session")
-
-    async def kick(self, session_id: str, reason: str) -> None:
-        await self.session(session_id)
-        self.kicked.append((session_id, reason))
-
-    def vanish(self) -> None:
-        gone = {session_id for session_id, _ in self.kicked}
-        self.session_views = [v for v in self.session_views if v.id not in gone]
-        self.stream_views = [
-            attrs.evolve(view, publisher_active=False, tracks=(), viewers=1)
-            if view.publisher_id in gone
-            else view
-            for view in self.stream_views
-        ]
-
-    async def relays(self) -> list[RelayView]:
-        return []
-
-    async def reload(self) -> None:
-        self.reloads += 1
-        if self.reload_error is not None:
-            raise self.reload_error
-
-
-@attrs.define
 class Site:
     """A served API."""
 
     url: str
-    control: FakeControl
+    control: Any
     names: Names
     api: SrsApi
 
@@ -224,11 +152,12 @@ def _config(tls: tuple[Path, Path] | None) -> Config:
 
 @asynccontextmanager
 async def _serve(
-    control: FakeControl | None = None,
+    busy: Callable[[], Any],
+    control: Any = None,
     settings: SrsApiSettings | None = None,
     tls: tuple[Path, Path] | None = None,
 ) -> AsyncIterator[Site]:
-    control = control if control is not None else FakeControl.busy()
+    control = control if control is not None else busy()
     settings = settings if settings is not None else SrsApiSettings()
     names = Names(settings.server_id)
     api = create_app(control, SystemFigures(), settings, names)
@@ -246,14 +175,27 @@ async def _serve(
 
 
 @pytest.fixture
-def serve() -> Serve:
-    """Serve the API; arguments: control, settings, tls."""
-    return _serve
+def fake(fake_control: Any) -> Callable[..., Any]:
+    """Make a control of this server; arguments: vhosts, streams, sessions."""
+    return partial(fake_control, SERVER)
 
 
 @pytest.fixture
-def fake() -> type[FakeControl]:
-    return FakeControl
+def busy(fake: Callable[..., Any]) -> Callable[[], Any]:
+    """Make a control of one stream with a publisher, an RTMP and an HTTP-FLV player."""
+    rates = RatesView(receive_30s_kbps=2650, send_30s_kbps=5099)
+    vhost = VhostView(VHOST_ID, "default", 3, 1, 11393399, 21229724, rates)
+    players = [
+        session_view(FLV_ID, "play", "http-flv", ".flv"),
+        session_view(PLAYER_ID, "play"),
+    ]
+    return lambda: fake([vhost], [stream_view()], [session_view(), *players])
+
+
+@pytest.fixture
+def serve(busy: Callable[[], Any]) -> Serve:
+    """Serve the API; arguments: control, settings, tls."""
+    return partial(_serve, busy)
 
 
 @pytest.fixture

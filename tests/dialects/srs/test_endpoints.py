@@ -61,9 +61,9 @@ async def test_lists_are_paged_as_documented(
 
 
 async def test_connections_that_have_not_said_what_they_want_are_not_listed(
-    serve: Any, fake: Any, make_session: Any
+    serve: Any, busy: Any, make_session: Any
 ) -> None:
-    control = fake.busy()
+    control = busy()
     control.session_views.append(make_session("ff" * 16, "connect"))
     async with (
         serve(control) as site,
@@ -95,9 +95,9 @@ async def test_the_walk_from_a_stream_to_kicking_its_publisher(serve: Any) -> No
 
 
 async def test_an_id_told_by_a_hook_is_known_before_anybody_lists(
-    serve: Any, fake: Any
+    serve: Any, busy: Any
 ) -> None:
-    control = fake.busy()
+    control = busy()
     async with (
         serve(control) as site,
         httpx.AsyncClient(base_url=site.url) as client,
