@@ -487,6 +487,7 @@ def test_a_stream_mp4_cannot_carry_gives_nothing() -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536])
 def test_websocket_messages_are_what_a_client_reads(size: int) -> None:
+    # RFC 6455 §5.2: three forms of the length
     import wsproto
     from wsproto.events import BytesMessage
 
@@ -504,6 +505,7 @@ def test_websocket_messages_are_what_a_client_reads(size: int) -> None:
 
 
 def test_chunks_are_what_a_client_reads() -> None:
+    # RFC 9112 §7.1; an empty chunk would end the body
     import h11
 
     client = h11.Connection(h11.CLIENT)

@@ -220,9 +220,33 @@ def test_networks_hold_their_addresses(
     assert in_networks(address, [network]) is inside
 
 
-def test_documentation_addresses_are_not_private() -> None:
-    assert not is_private("203.0.113.5")
-    assert is_private("fd00::1")
+@pytest.mark.parametrize(
+    ("before", "first", "last", "after"),
+    [
+        ("126.255.255.255", "127.0.0.0", "127.255.255.255", "128.0.0.0"),
+        # RFC 1918 §3
+        ("9.255.255.255", "10.0.0.0", "10.255.255.255", "11.0.0.0"),
+        ("172.15.255.255", "172.16.0.0", "172.31.255.255", "172.32.0.0"),
+        ("192.167.255.255", "192.168.0.0", "192.168.255.255", "192.169.0.0"),
+        # RFC 3927 §2.1
+        ("169.253.255.255", "169.254.0.0", "169.254.255.255", "169.255.0.0"),
+        ("::", "::1", "::1", "::2"),
+        # RFC 4193 §3.1
+        ("fbff::", "fc00::", "fdff:ffff::", "fe00::"),
+        # RFC 4291 §2.5.6
+        ("fe7f::", "fe80::", "febf:ffff::", "fec0::"),
+    ],
+)
+def test_private_networks_end_where_they_end(
+    before: str, first: str, last: str, after: str
+) -> None:
+    judged = [is_private(address) for address in (before, first, last, after)]
+    assert judged == [False, True, True, False]
+
+
+def test_addresses_with_a_scope_are_private_and_names_are_not() -> None:
+    assert is_private("fe80::1%eth0")
+    assert not is_private("localhost")
 
 
 # -- hooks --------------------------------------------------------------------------

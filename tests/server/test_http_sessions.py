@@ -245,6 +245,7 @@ async def test_other_methods_are_answered(
 async def test_only_pages_of_the_origins_allowed_may_play(
     running_server: Any, settings_of: Any
 ) -> None:
+    # Fetch Standard §3.2: a page may read what names its origin or any.
     http = HttpSettings(listen="127.0.0.1:0", cors_origins=["https://good.example"])
     async with running_server(settings_of(http=http)) as server:
         for origin, allowed in (
@@ -337,6 +338,7 @@ async def test_flv_over_websocket_carries_every_message(
     async with running_server() as server:
         await publish(server, media)
         viewer = SocketViewer(await server.http())
+        # RFC 6455 §4.1: wsproto holds the answer against its own key.
         await viewer.send(Request(host="h", target="/live/a.flv"))
         await viewer.next(AcceptConnection)
         while len(FlvDemuxer().feed(viewer.data)) < 12:

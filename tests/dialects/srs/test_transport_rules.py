@@ -154,7 +154,9 @@ async def test_crossdomain_off_refuses_preflights_and_sends_no_cors(serve: Any) 
     ("headers", "status", "challenged"),
     [
         ({}, 401, True),
+        # RFC 7617 §2: the scheme's name has no case, a password may hold colons.
         (_basic("admin:a:b:c"), 200, False),
+        ({"Authorization": "bAsIc YWRtaW46YTpiOmM="}, 200, False),
         (_basic("admin:a"), 401, True),
         (_basic("admin:"), 401, True),
         (_basic("root:a:b:c"), 401, True),
