@@ -38,13 +38,19 @@ __all__ = [
 
 
 @attrs.frozen
-class CpuView:
-    """The processors of the machine."""
+class _Sample:
+    """What every kind of figure has."""
 
     ok: bool = False
-    """False before the first sample; so in every view here."""
+    """False before the first sample."""
     sampled_at: float = 0.0
     """Unix seconds."""
+
+
+@attrs.frozen
+class CpuView(_Sample):
+    """The processors of the machine."""
+
     share: float = 0.0
     """0 to 1 of all processors, over the last period."""
     ticks: tuple[int, ...] = (0,) * len(procfs.CPU_FIELDS)
@@ -52,11 +58,9 @@ class CpuView:
 
 
 @attrs.frozen
-class ProcessView:
+class ProcessView(_Sample):
     """This process, as /proc/self/stat has it."""
 
-    ok: bool = False
-    sampled_at: float = 0.0
     share: float = 0.0
     """1.0 is one processor, over the last period."""
     pid: int = 0
@@ -73,11 +77,9 @@ class ProcessView:
 
 
 @attrs.frozen
-class RusageView:
+class RusageView(_Sample):
     """getrusage(2) of this process. The names are its own."""
 
-    ok: bool = False
-    sampled_at: float = 0.0
     utime_s: float = 0.0
     stime_s: float = 0.0
     maxrss_kib: int = 0
@@ -97,11 +99,9 @@ class RusageView:
 
 
 @attrs.frozen
-class MemoryView:
+class MemoryView(_Sample):
     """Memory of the machine, in KiB."""
 
-    ok: bool = False
-    sampled_at: float = 0.0
     total: int = 0
     free: int = 0
     buffers: int = 0
@@ -132,11 +132,9 @@ class MemoryView:
 
 
 @attrs.frozen
-class DiskView:
+class DiskView(_Sample):
     """Disk traffic of the machine over the last period."""
 
-    ok: bool = False
-    sampled_at: float = 0.0
     read_kbps: int = 0
     """KiB a second."""
     write_kbps: int = 0
@@ -148,11 +146,9 @@ class DiskView:
 
 
 @attrs.frozen
-class LoadView:
+class LoadView(_Sample):
     """How long the machine is up and how busy it has been."""
 
-    ok: bool = False
-    sampled_at: float = 0.0
     uptime_s: float = 0.0
     idle_s: float = 0.0
     """Idle time of all processors added up."""
@@ -162,11 +158,9 @@ class LoadView:
 
 
 @attrs.frozen
-class NetworkView:
+class NetworkView(_Sample):
     """Bytes through the machine's network devices since boot."""
 
-    ok: bool = False
-    sampled_at: float = 0.0
     received: int = 0
     """Devices with a public address."""
     sent: int = 0
@@ -176,11 +170,9 @@ class NetworkView:
 
 
 @attrs.frozen
-class ConnectionsView:
+class ConnectionsView(_Sample):
     """Sockets of the machine."""
 
-    ok: bool = False
-    sampled_at: float = 0.0
     tcp: int = 0
     established: int = 0
     time_wait: int = 0
@@ -209,19 +201,8 @@ class SystemView:
     @property
     def ok(self) -> bool:
         """Whether every kind has been sampled."""
-        return all(
-            part.ok
-            for part in (
-                self.cpu,
-                self.process,
-                self.rusage,
-                self.memory,
-                self.disk,
-                self.load,
-                self.network,
-                self.connections,
-            )
-        )
+        parts = attrs.astuple(self, recurse=False)
+        return all(part.ok for part in parts if isinstance(part, _Sample))
 
 
 _CPU_S, _RUSAGE_S, _MEMORY_S, _LOAD_S = 1, 3, 6, 9
