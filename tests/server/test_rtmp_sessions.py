@@ -336,6 +336,25 @@ async def test_hooks_hear_of_a_session_in_order(
     nursery.cancel_scope.cancel()
 
 
+async def test_a_connect_hook_knows_the_stream_and_its_query(
+    running_server: Any, settings_of: Any, nursery: trio.Nursery
+) -> None:
+    bodies: list[dict[str, Any]] = []
+    port = await nursery.start(hook_server, b"0", [], bodies)
+    hooks = HooksSettings(on_connect=[f"http://127.0.0.1:{port}/"])
+    async with running_server(settings_of(hooks=hooks)) as server:
+        publisher = await server.rtmp("live?salt=1")
+        await publisher.publish("a#token=x")
+        await play(await server.rtmp(), "a?token=y")
+        await play(await server.rtmp("live?token=z"), "a")
+    assert [(body["stream"], body["param"]) for body in bodies] == [
+        ("a", "?salt=1&token=x"),
+        ("a", "?token=y"),
+        ("a", "?token=z"),
+    ]
+    nursery.cancel_scope.cancel()
+
+
 async def test_a_connect_hook_that_refuses_ends_the_connection(
     running_server: Any, settings_of: Any, nursery: trio.Nursery
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from time import thread_time
 
 import attrs
@@ -90,6 +91,11 @@ def _limits(engine: Engine) -> Limits:
         handshake_timeout=rtmp.handshake_timeout_s,
         setup_timeout=rtmp.idle_timeout_s,
     )
+
+
+def _query_of(text: str) -> str:
+    """Return what follows the first ``?``, or ``#``, which clients use alike."""
+    return "".join(re.split("[?#]", text, maxsplit=1)[1:])
 
 
 class _RtmpSession:
@@ -299,9 +305,9 @@ class _RtmpSession:
             self._engine.vhost_name(vhost), resolved.app or "", resolved.name
         )
         check_key(key)
-        query = resolve_name.partition("?")[2] or self._app.partition("?")[2]
+        queries = [_query_of(self._app), _query_of(resolve_name)]
         session.key = key
-        session.parameters = query
+        session.parameters = "&".join(filter(None, queries))
         return key
 
     async def _ask_to_connect(self) -> None:
