@@ -23,7 +23,12 @@ import httpx
 import trio
 
 from penstock import log, metrics
-from penstock.config import ConfigError, bind_error, changes_needing_restart
+from penstock.config import (
+    ConfigError,
+    bind_error,
+    changes_needing_restart,
+    is_loopback,
+)
 from penstock.control import HookAction, Invalid, ListenerView
 from penstock.control.system import SystemFigures
 from penstock.convert.framing import converter_for
@@ -380,9 +385,25 @@ class _Server:
             tls = _certificates(settings)
         except ConfigError as error:
             raise Invalid(str(error)) from error
+        self._refuse_to_open(settings)
         unchanged = changes_needing_restart(self._settings, settings)
         self._apply(settings, tls)
         log.info("configuration reloaded", needs_restart=", ".join(unchanged) or None)
+
+    def _refuse_to_open(self, settings: Settings) -> None:
+        """Keep the password of an API that others reach. Raises: Invalid.
+
+        Without one the configuration has another address, but that is for the next
+        start: until then the API listens where it was bound.
+        """
+        if settings.api.srs.username or settings.api.allow_open:
+            return
+        for one in self._control.listeners:
+            if one.name.startswith("api.") and not is_loopback(one.address):
+                raise Invalid(
+                    f"api.srs.username: expected as long as {one.name} listens on "
+                    f"{one.address}; a restart takes up its new address"
+                )
 
     def _apply(self, settings: Settings, tls: dict[str, ssl.SSLContext]) -> None:
         self._settings = self._engine.settings = settings

@@ -25,12 +25,14 @@ from sansmedia.rtmp import (
 
 from penstock.engine.session import Role
 from penstock.settings import (
+    ApiSettings,
     AuthSettings,
     HooksSettings,
     HttpSettings,
     LimitsSettings,
     RtmpSettings,
     RtmpsSettings,
+    SrsApiSettings,
     StreamSettings,
 )
 
@@ -522,6 +524,32 @@ async def test_a_reload_that_fails_changes_nothing(
             lambda: any("reload refused" in line for line in log_lines())
         )
         await (await server.rtmp()).publish("a")
+
+
+async def test_a_reload_does_not_open_an_api_that_its_password_guards(
+    running_server: Any,
+    settings_of: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    log_lines: Callable[[], list[str]],
+) -> None:
+    # Tests listen on the loopback alone: let it count as an address of others.
+    monkeypatch.setattr("penstock.app.is_loopback", lambda host: False)
+    srs = SrsApiSettings(listen="127.0.0.1:0", username="a", password="b")
+    before = settings_of(api=ApiSettings(srs=srs))
+    # Such a file is right at a start, which would take up its new address too.
+    after = attrs.evolve(
+        before, api=ApiSettings(srs=SrsApiSettings(listen="127.0.0.1:1"))
+    )
+    async with running_server(before, lambda: after) as server:
+        signal.raise_signal(signal.SIGHUP)
+        await server.wait_until(
+            lambda: any("reload refused" in line for line in log_lines())
+        )
+        url = f"http://127.0.0.1:{server.ports['api.srs']}/api/v1/versions"
+        async with httpx.AsyncClient() as client:
+            assert (await client.get(url)).status_code == 401
+    (line,) = [line for line in log_lines() if "reload refused" in line]
+    assert "api.srs.username" in line
 
 
 @pytest.mark.slow
