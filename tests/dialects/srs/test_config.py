@@ -125,9 +125,9 @@ def test_addresses_after_the_first_are_said_not_to_be_bound(
     block: str, certificate: Any
 ) -> None:
     chain, key = certificate
+    pair = f"cert {chain}; key {key};" if block == "rtmps" else ""
     result = _translate(
-        f"{block} {{ enabled on; listen 127.0.0.1:81 [::1]:81; cert {chain};"
-        f" key {key}; }}"
+        f"{block} {{ enabled on; listen 127.0.0.1:81 [::1]:81; {pair} }}"
     )
     settings_of(result)
     assert result.notes == ["srs.conf:1: listen: only 127.0.0.1:81 is bound"]
@@ -156,6 +156,32 @@ def test_directives_as_older_files_write_them_are_said_too(
     directive: str, said: str
 ) -> None:
     (note,) = _translate(f"vhost __defaultVhost__ {{ {directive} }}").notes
+    assert said in note
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("http_api { enabled on; listen 127.0.0.1:1; auht { } }", "auht: not served"),
+        (
+            "http_api { enabled on; listen 127.0.0.1:1; raw_api { enable on; } }",
+            "enable: not served",
+        ),
+        ("http_server { enabled on; hls { enabled on; } }", "hls: not served"),
+        ("exporter { enabled on; listen 127.0.0.1:1; tags a; }", "tags: not served"),
+        ("stats { disks sda; }", "disks: not served"),
+        (
+            "vhost a.b { security { enabled on; allow play all; dney publish all; } }",
+            "dney: no rule",
+        ),
+        (
+            "vhost a.b { security { enabled on; allow play all; deny all; } }",
+            "deny: no rule",
+        ),
+    ],
+)
+def test_a_word_that_nobody_knows_is_said(text: str, said: str) -> None:
+    (note,) = _translate(text).notes
     assert said in note
 
 

@@ -79,6 +79,22 @@ _ENABLED_BLOCKS = frozenset(
 )
 
 
+_HTTPS = "enabled listen key cert"
+# What stands in the blocks that are served. SRS refuses other words at its start.
+_WORDS = {
+    "http_api": "enabled listen crossdomain raw_api auth https",
+    "http_api.raw_api": "enabled allow_reload allow_query allow_update",
+    "http_api.auth": "enabled username password",
+    "http_api.https": _HTTPS,
+    "http_server": "enabled listen dir crossdomain https",
+    "http_server.https": _HTTPS,
+    "rtmp": "enabled listen chunk_size",
+    "rtmps": _HTTPS,
+    "exporter": "enabled listen label tag",
+    "stats": "enabled network disk",
+}
+
+
 @attrs.define
 class Translation:
     """A foreign configuration in our terms."""
@@ -307,7 +323,18 @@ def _exporter(result: Translation, root: Directive) -> None:
             result.note(found, "metrics carry no such label")
 
 
+def _say_unknown(result: Translation, block: Directive, path: str) -> None:
+    """Say which words of a served block mean nothing, in blocks within it too."""
+    words = _WORDS.get(path, "").split()
+    for child in block.children if words else []:
+        if child.name in words:
+            _say_unknown(result, child, f"{path}.{child.name}")
+        else:
+            result.note(child, "not served")
+
+
 def _not_served(result: Translation, directive: Directive) -> None:
+    _say_unknown(result, directive, directive.name)
     if directive.name in _ENABLED_BLOCKS:
         if enabled(directive):
             result.note(directive, "not served")

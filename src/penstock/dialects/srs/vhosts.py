@@ -184,6 +184,10 @@ def _security(result: Target, vhost: Directive) -> None:
     if block is None:
         return
     rules = [one for one in block.children if one.name in ("allow", "deny")]
+    for child in block.children:
+        is_rule = child in rules and child.argument in ("publish", "play")
+        if not is_rule and child.name != "enabled":
+            result.note(child, "no rule: expected allow or deny, publish or play")
     only_allowed = not rules or any(rule.name == "allow" for rule in rules)
     for action in ("publish", "play"):
         allow = _rules(block, "allow", action)
