@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib.metadata
+import re
 import resource
 import signal
 import socket
@@ -54,6 +55,7 @@ __all__ = ["serve"]
 _DRAIN_S = 5.0
 _INTERRUPT_S = 1.5
 _TLS_HANDSHAKE_S = 10.0
+_MACHINE_ID = Path("/etc/machine-id")
 
 Ready = Callable[[list[ListenerView]], None]
 Handler = Callable[[socket.socket], Awaitable[None]]
@@ -121,8 +123,11 @@ def _installation_id(settings: Settings) -> str:
     Dashboards take another id for another server and forget what they knew.
     """
     try:
-        machine = Path("/etc/machine-id").read_text("ascii")
+        machine = _MACHINE_ID.read_text("ascii", "replace")
     except OSError:
+        machine = ""
+    if not re.fullmatch(r"[0-9a-f]{32}\s*", machine):
+        # Images of containers have none, or an empty one that all would share.
         return uuid.uuid4().hex
     name = f"{machine} {settings.rtmp.listen} {settings.http.listen}"
     return uuid.uuid5(uuid.NAMESPACE_OID, name).hex

@@ -265,7 +265,7 @@ class Recorder:
 
 
 def event(action: HookAction) -> HookEvent:
-    return HookEvent(action, session_view(session()), "")
+    return HookEvent(action, session_view(session()), "", "")
 
 
 async def test_hooks_are_asked_in_order_until_one_refuses(

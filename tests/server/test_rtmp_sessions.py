@@ -357,6 +357,26 @@ async def test_a_connect_hook_knows_the_stream_and_its_query(
     nursery.cancel_scope.cancel()
 
 
+async def test_a_token_in_the_address_is_told_to_hooks_and_masked_for_the_rest(
+    running_server: Any, settings_of: Any, nursery: trio.Nursery
+) -> None:
+    bodies: list[dict[str, Any]] = []
+    port = await nursery.start(hook_server, b"0", [], bodies)
+    hooks = HooksSettings(on_publish=[f"http://127.0.0.1:{port}/"])
+    async with (
+        running_server(settings_of(hooks=hooks)) as server,
+        httpx.AsyncClient() as client,
+    ):
+        await (await server.rtmp("live?token=s3cret")).publish("a")
+        base = f"http://127.0.0.1:{server.ports['api.srs']}/api/v1"
+        for listing in ("clients", "streams"):
+            text = (await client.get(f"{base}/{listing}")).text
+            assert "/live?token=***" in text
+            assert "s3cret" not in text
+    assert bodies[0]["tcUrl"].endswith("/live?token=s3cret")
+    nursery.cancel_scope.cancel()
+
+
 async def test_a_connect_hook_that_refuses_ends_the_connection(
     running_server: Any, settings_of: Any, nursery: trio.Nursery
 ) -> None:
@@ -624,3 +644,25 @@ async def test_a_session_that_named_no_stream_logs_none(
         await peer.end()
     (line,) = [line for line in log_lines() if "session ended" in line]
     assert 'stream=""' in line
+
+
+@pytest.mark.parametrize(
+    ("machine_id", "stays"),
+    [("0123456789abcdef" * 2 + "\n", True), ("", False), ("uninitialized\n", False)],
+)
+async def test_a_server_keeps_its_identity_where_the_machine_has_one(
+    running_server: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    machine_id: str,
+    stays: bool,
+) -> None:
+    path = tmp_path / "machine-id"
+    path.write_text(machine_id)
+    monkeypatch.setattr("penstock.app._MACHINE_ID", path)
+    seen = set()
+    for _ in range(2):
+        async with running_server() as server, httpx.AsyncClient() as client:
+            url = f"http://127.0.0.1:{server.ports['api.srs']}/api/v1/versions"
+            seen.add((await client.get(url)).json()["server"])
+    assert (len(seen) == 1) is stays

@@ -40,6 +40,8 @@ class HookEvent:
     session: SessionView
     parameters: str
     """The client's query as it came, without "?", secrets unmasked."""
+    tc_url: str
+    """The client's address as it came, secrets unmasked."""
 
 
 @attrs.frozen

@@ -86,7 +86,7 @@ class StreamView:
     bitrate_bps: int
     """Measured ingest bit rate over the last seconds."""
     tc_url: str
-    """Of whoever made the entry: RTMP tcUrl, or ``http://host/app``."""
+    """Of whoever made the entry: RTMP tcUrl, or ``http://host/app``; secrets masked."""
     cache_bytes: int
     """Size of the cached group of pictures."""
     dropped_frames: int
@@ -116,6 +116,7 @@ class SessionView:
     """Client's IP address (behind trusted proxies, the forwarded one)."""
     port: int
     tc_url: str
+    """The address of the connection, secrets masked."""
     page_url: str
     swf_url: str
     user_agent: str

@@ -207,4 +207,6 @@ class Gate:
 
     @staticmethod
     def _event(action: HookAction, session: Session) -> HookEvent:
-        return HookEvent(action, session_view(session), session.parameters)
+        return HookEvent(
+            action, session_view(session), session.parameters, session.tc_url
+        )

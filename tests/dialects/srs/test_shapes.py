@@ -174,7 +174,7 @@ def test_hooks_carry_the_keys_of_srs_in_its_order(
     make_session: Any, server_view: Any, action: HookAction, keys: str
 ) -> None:
     names = Names()
-    event = HookEvent(action, make_session(), "token=abc&x=1")
+    event = HookEvent(action, make_session(), "token=abc&x=1", "rtmp://h/live")
     request = SrsHooks(names).request("http://h/x", event, server_view)
     body = json.loads(request.body)
     assert list(body) == _COMMON + keys.split()
@@ -188,6 +188,8 @@ def test_hooks_carry_the_keys_of_srs_in_its_order(
     assert names.clients.engine_id(body["client_id"]) == event.session.id
     if "param" in body:
         assert body["param"] == "?token=abc&x=1"
+    if "tcUrl" in body:
+        assert body["tcUrl"] == "rtmp://h/live"
     if "stream_url" in body:
         assert body["stream_url"] == "/live/livestream"
         assert names.streams.engine_id(body["stream_id"]) == event.session.stream_id
@@ -197,7 +199,7 @@ def test_a_hook_without_query_or_stream_entry(
     make_session: Any, server_view: Any
 ) -> None:
     session = attrs.evolve(make_session(), stream_id=None)
-    event = HookEvent(HookAction.UNPUBLISH, session, "")
+    event = HookEvent(HookAction.UNPUBLISH, session, "", "")
     body = json.loads(SrsHooks(Names()).request("u", event, server_view).body)
     assert body["param"] == ""
     assert "stream_id" not in body
