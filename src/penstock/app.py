@@ -55,6 +55,11 @@ __all__ = ["serve"]
 _DRAIN_S = 5.0
 _INTERRUPT_S = 1.5
 _TLS_HANDSHAKE_S = 10.0
+_HOOKS = httpx.Limits(
+    max_connections=100, max_keepalive_connections=20, keepalive_expiry=1.0
+)
+"""Node and Apache close idle connections after 5 s, just when httpx would stop using
+them too: a hook sent in that moment would fail and refuse somebody."""
 _MACHINE_ID = Path("/etc/machine-id")
 
 Ready = Callable[[list[ListenerView]], None]
@@ -79,7 +84,7 @@ async def serve(
     """
     async with (
         # Each hook has its own time-out; httpx's five seconds would come first.
-        httpx.AsyncClient(trust_env=False, timeout=None) as client,
+        httpx.AsyncClient(trust_env=False, timeout=None, limits=_HOOKS) as client,
         trio.open_nursery() as background,
     ):
         server = _Server(settings, config_loader, client, background)

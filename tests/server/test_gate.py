@@ -354,3 +354,11 @@ async def test_an_address_that_is_none_refuses() -> None:
     hooks = callbacks(accepting, on_publish=["http://a:b/"])
     refusal = await hooks.ask(event(HookAction.PUBLISH))
     assert refusal == "on_publish hook: cannot be reached (InvalidURL)"
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64])
+async def test_a_name_that_no_resolver_takes_refuses(host: str) -> None:
+    hooks = callbacks(accepting, on_publish=[f"http://{host}/"])
+    async with httpx.AsyncClient(trust_env=False) as hooks.client:
+        refusal = await hooks.ask(event(HookAction.PUBLISH))
+    assert refusal == "on_publish hook: cannot be reached (UnicodeError)"

@@ -96,7 +96,8 @@ class Callbacks:
         except trio.TooSlowError:
             self.failures += 1
             return f"no answer within {timeout_s:g} s"
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        # The last is what the resolver says to a label of no or too many characters.
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             self.failures += 1
             return f"cannot be reached ({type(error).__name__})"
         if len(body) > _MAX_ANSWER:
