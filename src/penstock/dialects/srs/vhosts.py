@@ -183,11 +183,13 @@ def _security(result: Target, vhost: Directive) -> None:
     block = _block(vhost, "security")
     if block is None:
         return
-    rules = [one for one in block.children if one.name in ("allow", "deny")]
-    for child in block.children:
-        is_rule = child in rules and child.argument in ("publish", "play")
-        if not is_rule and child.name != "enabled":
-            result.note(child, "no rule: expected allow or deny, publish or play")
+    rules = [one for one in block.children if one.name != "enabled"]
+    for rule in rules:
+        if rule.name not in ("allow", "deny"):
+            # It may have been meant to keep somebody out.
+            raise ConfError(f"{rule.where}: security: no such rule: {rule.name}")
+        if rule.argument not in ("publish", "play"):
+            result.note(rule, "keeps nobody out: expected publish or play")
     only_allowed = not rules or any(rule.name == "allow" for rule in rules)
     for action in ("publish", "play"):
         allow = _rules(block, "allow", action)
