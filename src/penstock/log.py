@@ -45,8 +45,9 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 _SECRET_FIELD = re.compile(r"token|secret|passw|pwd|credential|cookie|jwt")
-_QUERY_VALUE = re.compile(r"([^&;?=\s]*)=([^&;#\s]*)")
+_QUERY_VALUE = re.compile(r"([^&;?#=\s]*)=([^&;#\s]*)")
 _USERINFO = re.compile(r"(?<=://)([^/?#@\s:]*):[^/?#\s]*@")
+_QUERY_MARK = re.compile("(?=[?#])")
 _BARE = re.compile(r"[A-Za-z0-9_.:/@%+*,()\[\]<>-]+")
 
 _fields: contextvars.ContextVar[dict[str, object]] = contextvars.ContextVar(
@@ -176,10 +177,11 @@ def mask_url(url: str, *, hide_name: bool = False) -> str:
             stream key.
     """
     masked = _USERINFO.sub(rf"\1:{_MASK}@", url)
-    path, mark, query = masked.partition("?")
+    # What stands behind # counts as a query too: clients write tokens there.
+    path, *rest = _QUERY_MARK.split(masked, maxsplit=1)
     if hide_name and "://" in path and path.count("/") > 3:
         path = path.rpartition("/")[0] + "/" + _MASK
-    return path + mark + mask_query(query) if mark else path
+    return "".join([path, *map(mask_query, rest)])
 
 
 class _LibraryHandler(logging.Handler):

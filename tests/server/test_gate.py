@@ -265,7 +265,7 @@ class Recorder:
 
 
 def event(action: HookAction) -> HookEvent:
-    return HookEvent(action, session_view(session()), "", "")
+    return HookEvent(action, session_view(session()), "", "", "")
 
 
 async def test_hooks_are_asked_in_order_until_one_refuses(
@@ -279,6 +279,29 @@ async def test_hooks_are_asked_in_order_until_one_refuses(
     (line,) = log_lines()
     assert "no thanks" in line
     assert "token=x" not in line
+
+
+async def test_hooks_get_addresses_whole_and_views_masked() -> None:
+    told: list[HookEvent] = []
+
+    class Remembering(Words):
+        def request(
+            self, url: str, event: HookEvent, server: ServerView
+        ) -> HookRequest:
+            told.append(event)
+            return super().request(url, event, server)
+
+    hooks = callbacks(accepting, on_play=["http://a/"])
+    hooks.format = Remembering()
+    client = session(address="127.0.0.1", parameters="token=s3cret")
+    client.tc_url = client.swf_url = "rtmp://h/live#token=s3cret"
+    client.page_url = "https://h/watch?token=s3cret"
+    await gate(hooks=hooks).play(client)
+    (event,) = told
+    assert event.parameters == "token=s3cret"
+    assert event.tc_url == "rtmp://h/live#token=s3cret"
+    assert event.page_url == "https://h/watch?token=s3cret"
+    assert "s3cret" not in repr(event.session)
 
 
 async def test_hooks_are_told_whatever_they_answer() -> None:

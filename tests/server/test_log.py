@@ -202,6 +202,8 @@ def test_secrets_in_queries_are_masked(query: str, masked: str) -> None:
         ("rtmp://h/live?token=abc/s", "rtmp://h/live?token=***"),
         ("http://user:pw@h:1/x?key=1#f", "http://user:***@h:1/x?key=***#f"),
         ("rtmp://[::1]:1935/live/s", "rtmp://[::1]:1935/live/s"),
+        ("rtmp://h/live#token=abc", "rtmp://h/live#token=***"),
+        ("http://h/page?a=1#key=abc", "http://h/page?a=1#key=***"),
         ("no url at all", "no url at all"),
     ],
 )

@@ -42,6 +42,8 @@ class HookEvent:
     """The client's query as it came, without "?", secrets unmasked."""
     tc_url: str
     """The client's address as it came, secrets unmasked."""
+    page_url: str
+    """The client's page as it came, secrets unmasked."""
 
 
 @attrs.frozen

@@ -21,6 +21,8 @@ import attrs
 import psutil
 import trio
 
+from penstock import log
+
 from . import procfs
 
 __all__ = [
@@ -208,6 +210,7 @@ class SystemView:
 _CPU_S, _RUSAGE_S, _MEMORY_S, _LOAD_S = 1, 3, 6, 9
 _SECRET = re.compile(r"(?is)((?:pass\w*|token\w*|secret\w*|key)=).+")
 _USER_INFO = re.compile(r"(://)[^/@\s]+@")
+_URL = re.compile(r"(?i)\b[a-z][a-z0-9+.-]*://[^\s\"',]+")
 
 
 class SystemFigures:
@@ -375,9 +378,18 @@ class SystemFigures:
 
 def masked_arguments(arguments: Iterable[str]) -> str:
     """Return a command line without the secrets that options or URLs give."""
+    return " ".join(map(_masked, arguments))
+
+
+def _masked(argument: str) -> str:
+    argument = _URL.sub(_masked_url, argument)
     # To the end of the argument: a list of tokens may hold blanks.
-    masked = (_SECRET.sub(r"\1***", argument) for argument in arguments)
-    return " ".join(_USER_INFO.sub(r"\1***@", argument) for argument in masked)
+    return _USER_INFO.sub(r"\1***@", _SECRET.sub(r"\1***", argument))
+
+
+def _masked_url(match: re.Match[str]) -> str:
+    # The last part of a stream's address is its key for many services.
+    return log.mask_url(match[0], hide_name=match[0].lower().startswith("rtmp"))
 
 
 def _public_devices() -> set[str]:

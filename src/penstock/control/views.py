@@ -116,7 +116,7 @@ class SessionView:
     """Client's IP address (behind trusted proxies, the forwarded one)."""
     port: int
     tc_url: str
-    """The address of the connection, secrets masked."""
+    """The address of the connection, secrets masked; so in the two below."""
     page_url: str
     swf_url: str
     user_agent: str

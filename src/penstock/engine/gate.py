@@ -208,5 +208,9 @@ class Gate:
     @staticmethod
     def _event(action: HookAction, session: Session) -> HookEvent:
         return HookEvent(
-            action, session_view(session), session.parameters, session.tc_url
+            action,
+            session_view(session),
+            parameters=session.parameters,
+            tc_url=session.tc_url,
+            page_url=session.page_url,
         )

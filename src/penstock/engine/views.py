@@ -36,7 +36,7 @@ def session_view(session: Session) -> SessionView:
         address=session.address,
         port=session.port,
         tc_url=log.mask_url(session.tc_url),
-        page_url=session.page_url,
+        page_url=log.mask_url(session.page_url),
         # Clients write the tcUrl there.
         swf_url=log.mask_url(session.swf_url),
         user_agent=session.user_agent,

@@ -174,7 +174,9 @@ def test_hooks_carry_the_keys_of_srs_in_its_order(
     make_session: Any, server_view: Any, action: HookAction, keys: str
 ) -> None:
     names = Names()
-    event = HookEvent(action, make_session(), "token=abc&x=1", "rtmp://h/live")
+    event = HookEvent(
+        action, make_session(), "token=abc&x=1", "rtmp://h/live", "http://p/"
+    )
     request = SrsHooks(names).request("http://h/x", event, server_view)
     body = json.loads(request.body)
     assert list(body) == _COMMON + keys.split()
@@ -190,6 +192,8 @@ def test_hooks_carry_the_keys_of_srs_in_its_order(
         assert body["param"] == "?token=abc&x=1"
     if "tcUrl" in body:
         assert body["tcUrl"] == "rtmp://h/live"
+    if "pageUrl" in body:
+        assert body["pageUrl"] == "http://p/"
     if "stream_url" in body:
         assert body["stream_url"] == "/live/livestream"
         assert names.streams.engine_id(body["stream_id"]) == event.session.stream_id
@@ -199,7 +203,7 @@ def test_a_hook_without_query_or_stream_entry(
     make_session: Any, server_view: Any
 ) -> None:
     session = attrs.evolve(make_session(), stream_id=None)
-    event = HookEvent(HookAction.UNPUBLISH, session, "", "")
+    event = HookEvent(HookAction.UNPUBLISH, session, "", "", "")
     body = json.loads(SrsHooks(Names()).request("u", event, server_view).body)
     assert body["param"] == ""
     assert "stream_id" not in body
@@ -313,3 +317,22 @@ def test_secrets_on_the_command_line_are_masked() -> None:
     assert shown == "penstock serve --set relay=rtmp://***@h/a?token=*** -v"
     shown = masked_arguments([*command, 'auth.publish_tokens=["a", "b"]'])
     assert shown == "penstock serve --set auth.publish_tokens=***"
+
+
+@pytest.mark.parametrize(
+    ("argument", "shown"),
+    [
+        (
+            'relay=[{source="live/a",destination="rtmp://[::1]/app/k3y"}]',
+            'relay=[{source="live/a",destination="rtmp://[::1]/app/***"}]',
+        ),
+        (
+            'hooks.on_play=["http://h/a?sign=s","http://u:p@h/b#x"]',
+            'hooks.on_play=["http://h/a?sign=***","http://***@h/b#x"]',
+        ),
+    ],
+)
+def test_secrets_in_addresses_on_the_command_line_are_masked(
+    argument: str, shown: str
+) -> None:
+    assert masked_arguments([argument]) == shown

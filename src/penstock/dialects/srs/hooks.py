@@ -59,7 +59,7 @@ class SrsHooks:
             "param": f"?{event.parameters}" if event.parameters else ""
         }
         tc_url: dict[str, Json] = {"tcUrl": event.tc_url}
-        page_url: dict[str, Json] = {"pageUrl": session.page_url}
+        page_url: dict[str, Json] = {"pageUrl": event.page_url}
         if action is HookAction.CONNECT:
             return stream | param | tc_url | page_url
         whole = (
