@@ -12,6 +12,7 @@ from sansmedia.rtmp import (
     ConnectRequested,
     DataReceived,
     MediaMessage,
+    MediaReceived,
     PlayRequested,
     PlayStarted,
     PublishRequested,
@@ -166,14 +167,18 @@ async def test_a_relay_whose_stream_has_a_publisher_is_refused(
             assert edge.engine.registry.refusals["busy"] == 1
 
 
-# -- a server that asks its clients to move -----------------------------------------
+# -- servers that ask their clients to move, or that will not have them -------------
 
 
 class FakeServer:
-    """Accepts everything; tells the first client to go elsewhere."""
+    """Accepts everything, then asks its clients to move or tells them statuses."""
 
-    def __init__(self, move_to: str | None) -> None:
+    def __init__(
+        self, move_to: str | None = None, statuses: tuple[tuple[str, str], ...] = ()
+    ) -> None:
         self.move_to = move_to
+        self.statuses = statuses
+        """Level and code of what a publisher hears when its first media have come."""
         self.connections = 0
         self.played: list[str] = []
 
@@ -185,6 +190,7 @@ class FakeServer:
     async def handle(self, stream: trio.SocketStream) -> None:
         self.connections += 1
         machine = RtmpServer(dice=os.urandom, now=trio.current_time())
+        told = False
         while data := await stream.receive_some():
             now = trio.current_time()
             machine.receive_data(bytes(data), now)
@@ -196,6 +202,10 @@ class FakeServer:
                     machine.accept(event.request_id, now=now)
                     if self.move_to is not None:
                         machine.request_reconnect(self.move_to, now=now)
+                elif isinstance(event, MediaReceived) and not told:
+                    for level, code in self.statuses:
+                        machine.send_status(event.stream_id, level, code, "", now=now)
+                    told = True
             await stream.send_all(machine.data_to_send())
 
 
@@ -221,7 +231,7 @@ async def test_a_relay_goes_where_the_server_sends_it(
 async def test_servers_that_send_a_relay_round_cost_a_pause_each(
     running_server: Any, settings_of: Any, nursery: trio.Nursery
 ) -> None:
-    moving = FakeServer(None)
+    moving = FakeServer()
     port = await nursery.start(moving.run)
     moving.move_to = f"rtmp://127.0.0.1:{port}/live"
     relays = [RelaySettings(source=f"{moving.move_to}/a", destination="live/b")]
@@ -230,6 +240,68 @@ async def test_servers_that_send_a_relay_round_cost_a_pause_each(
         await edge.wait_until(lambda: moving.connections >= 4)
         # However slow the machine is, the pauses cannot have been shorter.
         assert trio.current_time() - began > 0.02 + 0.04 + 0.08
+    nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("level", "code"),
+    [
+        ("status", "NetStream.Unpublish.Success"),
+        ("error", "NetStream.Publish.BadName"),
+        ("error", "NetStream.Failed"),
+    ],
+)
+async def test_a_push_begins_anew_when_the_server_has_ended_its_stream(
+    running_server: Any,
+    settings_of: Any,
+    nursery: trio.Nursery,
+    media: Any,
+    log_lines: Callable[[], list[str]],
+    level: str,
+    code: str,
+) -> None:
+    ending = FakeServer(statuses=((level, code),))
+    port = await nursery.start(ending.run)
+    destination = f"rtmp://127.0.0.1:{port}/live/b"
+    relays = [RelaySettings(source="live/a", destination=destination)]
+    async with running_server(settings_of(relay=relays)) as origin:
+        publisher = await origin.rtmp()
+        stream_id = await publisher.publish("a")
+        await publisher.send(stream_id, media.headers() + media.group(0))
+        await origin.wait_until(lambda: ending.connections >= 2)
+        (stream,) = origin.engine.registry.streams.values()
+        assert stream.is_live
+    failures = [line for line in log_lines() if "relay failed" in line]
+    assert code in failures[0]
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_push_goes_on_whatever_else_the_server_says(
+    running_server: Any,
+    settings_of: Any,
+    nursery: trio.Nursery,
+    media: Any,
+    log_lines: Callable[[], list[str]],
+) -> None:
+    talking = FakeServer(
+        statuses=(
+            ("error", "NetStream.Record.Failed"),
+            ("error", "NetConnection.Call.Failed"),
+            ("status", "NetStream.Publish.Idle"),
+            ("error", "NetStream.Publish.Denied"),
+        )
+    )
+    port = await nursery.start(talking.run)
+    destination = f"rtmp://127.0.0.1:{port}/live/b"
+    relays = [RelaySettings(source="live/a", destination=destination)]
+    async with running_server(settings_of(relay=relays)) as origin:
+        publisher = await origin.rtmp()
+        stream_id = await publisher.publish("a")
+        await publisher.send(stream_id, media.headers() + media.group(0))
+        await origin.wait_until(lambda: talking.connections >= 2)
+    # The last one ended it, so the three before it did not.
+    failures = [line for line in log_lines() if "relay failed" in line]
+    assert "NetStream.Publish.Denied" in failures[0]
     nursery.cancel_scope.cancel()
 
 
@@ -252,10 +324,6 @@ async def test_the_relay_command_forwards_until_the_source_ends(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(forward)
             viewer = await play(server)
-            registry = server.engine.registry
-            await server.wait_until(
-                lambda: sum(s.is_claimed for s in registry.streams.values()) == 2
-            )
             run = media.headers() + media.group(0)
             await publisher.send(stream_id, run)
             assert bodies(await viewer.receive_media(len(run))) == bodies(run)
@@ -266,12 +334,35 @@ async def test_the_relay_command_forwards_until_the_source_ends(
         assert codes == [0]
 
 
+async def test_the_relay_command_takes_no_name_before_the_source_has_a_stream(
+    running_server: Any, media: Any
+) -> None:
+    async with running_server() as server, trio.open_nursery() as nursery:
+        nursery.start_soon(run_standalone, url(server, "a"), url(server, "b"))
+        streams = server.engine.registry.streams
+        await server.wait_until(lambda: streams and all_viewed(streams))
+        assert [key.name for key in streams] == ["a"]
+        publisher = await server.rtmp()
+        stream_id = await publisher.publish("a")
+        run = media.headers() + media.group(0)
+        await publisher.send(stream_id, run)
+        viewer = await play(server)
+        assert bodies(await viewer.receive_media(len(run))) == bodies(run)
+        nursery.cancel_scope.cancel()
+
+
+def all_viewed(streams: Any) -> bool:
+    return all(stream.viewers for stream in streams.values())
+
+
 async def test_the_relay_command_says_what_failed(
-    running_server: Any, capsys: pytest.CaptureFixture[str]
+    running_server: Any, media: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with running_server() as server:
-        publisher = await server.rtmp()
+        publisher, source = await server.rtmp(), await server.rtmp()
         await publisher.publish("b")
+        stream_id = await source.publish("a")
+        await source.send(stream_id, media.headers() + media.group(0))
         assert await run_standalone(url(server, "a"), url(server, "b")) == 1
         assert "publisher already" in capsys.readouterr().err
     assert await run_standalone("rtmp://127.0.0.1:1/a/b", "rtmp://127.0.0.1:1/a/c") == 1

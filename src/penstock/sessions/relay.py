@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 import uuid
-from collections.abc import Callable
-from functools import partial
 
 import attrs
 import trio
@@ -372,7 +370,8 @@ class _PushLeg(_Leg):
 async def run_standalone(source: str, destination: str) -> int:
     """Forward one stream between two servers until either ends.
 
-    Messages pass unread: whatever the source sends, the destination gets.
+    Messages pass unread: whatever the source sends, the destination gets. Nothing is
+    published there before the source has a stream: others may have the name until then.
 
     Returns:
         The exit code: 0 when the source's stream ended, 1 on failure.
@@ -383,10 +382,13 @@ async def run_standalone(source: str, destination: str) -> int:
     try:
         from_address, to_address = decode_url(source), decode_url(destination)
         source_end = await _opened(from_address)
+        # Told now and not when the stream begins, if it can never be reached.
+        (await _opened(to_address)).wire.close()
+        first = await _first_media(source_end, from_address)
         sink = await _opened(to_address)
-        await _forward(source_end, from_address, sink, to_address)
+        await _forward(source_end, sink, to_address, first)
     except* (OSError, ProtocolError, RemoteRefusal) as group:
-        code = _report(group, partial(print, file=sys.stderr))
+        code = _report(group)
     finally:
         for end in (source_end, sink):
             if end is not None:
@@ -405,26 +407,43 @@ async def _opened(address: StreamAddress) -> RtmpConnection:
         raise RemoteRefusal(f"{place}: {reason}") from error
 
 
-def _report(group: BaseExceptionGroup[Exception], say: Callable[[str], None]) -> int:
+def _report(group: BaseExceptionGroup[Exception]) -> int:
     error = group.exceptions[0]
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error, RemoteRefusal) and str(error).startswith("ended:"):
-        say(f"penstock relay: {error}")
+        _tell(f"penstock relay: {error}")
         return 0
-    say(f"penstock relay: {error}")
+    _tell(f"penstock relay: {error}")
     return 1
+
+
+async def _first_media(
+    source: RtmpConnection, address: StreamAddress
+) -> list[ClientEvent]:
+    """Play until the stream has begun; return the events that it begins with.
+
+    Raises:
+        RemoteRefusal: there is no stream, or it has ended.
+    """
+    source.machine.play(address.stream, now=trio.current_time())
+    while True:
+        events = await source.events()
+        for at, event in enumerate(events):
+            if isinstance(event, MediaReceived | MetadataReceived):
+                return events[at:]
+            if isinstance(event, PlayStarted):
+                _tell("waiting for the source's stream")
+            _refuse_end(event)
 
 
 async def _forward(
     source: RtmpConnection,
-    from_address: StreamAddress,
     sink: RtmpConnection,
-    to_address: StreamAddress,
+    address: StreamAddress,
+    events: list[ClientEvent],
 ) -> None:
-    now = trio.current_time()
-    source.machine.play(from_address.stream, now=now)
-    sink.machine.publish(to_address.stream, now=now)
+    sink.machine.publish(address.stream, now=trio.current_time())
     accepted = trio.Event()
     stream_id = 0
 
@@ -440,9 +459,9 @@ async def _forward(
         nursery.start_soon(watch_sink)
         await accepted.wait()
         lane = sink.machine.publish_lane(stream_id)
-        print("relaying; Ctrl-C ends it", file=sys.stderr, flush=True)
+        _tell("relaying; Ctrl-C ends it")
         while True:
-            for event in await source.events():
+            for event in events:
                 match event:
                     case MediaReceived():
                         for data in lane.write(event.messages):
@@ -463,8 +482,16 @@ async def _forward(
                             now=trio.current_time(),
                         )
                         sink.send()
-                    case PlayEnded():
-                        raise RemoteRefusal(f"ended: {event.reason or 'no more media'}")
                     case _:
-                        pass
+                        _refuse_end(event)
             await sink.wire.flush()
+            events = await source.events()
+
+
+def _refuse_end(event: ClientEvent) -> None:
+    if isinstance(event, PlayEnded):
+        raise RemoteRefusal(f"ended: {event.reason or 'no more media'}")
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

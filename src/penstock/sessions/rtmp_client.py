@@ -12,9 +12,10 @@ from sansmedia.rtmp import (
     PlayRejected,
     PublishRejected,
     RtmpClient,
+    StatusReceived,
 )
 from sansmedia.rtmp.url import StreamAddress
-from sansmedia.sansio import Terminated, TerminationCause
+from sansmedia.sansio import Terminated
 
 from penstock.engine.viewer import Viewer
 from penstock.net.connect import connect_tcp
@@ -24,8 +25,27 @@ from penstock.net.wire import Wire
 __all__ = ["RemoteRefusal", "RtmpConnection", "open_rtmp"]
 
 
+_FATAL = ("NetStream.Publish.", "NetStream.Play.", "NetStream.Failed")
+"""Errors that end what was granted. Others do not: that of a recording, say."""
+
+
 class RemoteRefusal(Exception):
-    """The other server refused, or ended the connection."""
+    """The other server refused, or ended the stream or the connection."""
+
+
+def _ending(event: ClientEvent) -> str:
+    """Return why an event is the last that matters; "" if it is not."""
+    match event:
+        case Terminated():
+            return event.reason or event.cause.value
+        case ConnectRejected() | PublishRejected() | PlayRejected():
+            return f"{event.code}: {event.description}"
+        case StatusReceived(code="NetStream.Unpublish.Success"):
+            return f"the server ended the stream: {event.description or event.code}"
+        case StatusReceived(level="error") if event.code.startswith(_FATAL):
+            return f"{event.code}: {event.description}"
+        case _:
+            return ""
 
 
 class RtmpConnection:
@@ -40,7 +60,8 @@ class RtmpConnection:
         self.wire = wire
         self.viewer: Viewer | None = None
         """While it is set, our bytes go between its units."""
-        self._ended = "the server ended the connection"
+        self._ended = ""
+        """Why there will be no more events."""
         self.machine = RtmpClient(
             config=ClientConfig(tc_url=address.tc_url, app=address.app),
             dice=os.urandom,
@@ -51,11 +72,11 @@ class RtmpConnection:
         """Send what is due, wait for input or a deadline, return what came of it.
 
         Raises:
-            RemoteRefusal: the server refused or ended the connection.
+            RemoteRefusal: the server refused, or ended the stream or connection.
             OSError: the connection broke.
         """
         machine = self.machine
-        if machine.is_terminated:
+        if self._ended:
             raise RemoteRefusal(self._ended)
         self.send()
         deadline = machine.next_timeout()
@@ -72,12 +93,10 @@ class RtmpConnection:
             machine.receive_eof(trio.current_time())
         events: list[ClientEvent] = []
         while (event := machine.next_event()) is not None:
-            if isinstance(event, ConnectRejected | PublishRejected | PlayRejected):
-                raise RemoteRefusal(f"{event.code}: {event.description}")
-            if isinstance(event, Terminated):
-                self._ended = event.reason or event.cause.value
-                if events and event.cause is not TerminationCause.VIOLATION:
-                    return events  # the next call finds the machine ended
+            self._ended = _ending(event)
+            if self._ended:
+                if events:
+                    return events  # the next call tells the end
                 raise RemoteRefusal(self._ended)
             events.append(event)
         self.send()
