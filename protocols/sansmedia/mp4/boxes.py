@@ -52,7 +52,7 @@ class Box:
     kind: bytes
     """Four-character code."""
     payload: bytes = b""
-    """Octets after the header; empty for a container."""
+    """Octets after the header; empty for a container that is not damaged."""
     children: tuple[Box, ...] = ()
     """Boxes inside a container, in order."""
 
@@ -71,7 +71,7 @@ class Box:
 
     def encode(self) -> bytes:
         """Return the wire form, with a 32-bit size."""
-        if self.kind in CONTAINERS:
+        if self.children:
             return encode_box(self.kind, *(child.encode() for child in self.children))
         return encode_box(self.kind, self.payload)
 
@@ -105,6 +105,7 @@ def decode_boxes(
     limits: Limits | None = None,
     *,
     containers: Iterable[bytes] = CONTAINERS,
+    forgiving: Iterable[bytes] = (),
 ) -> tuple[Box, ...]:
     """Decode a run of whole boxes into a tree.
 
@@ -114,18 +115,23 @@ def decode_boxes(
         data: Boxes one after the other; a size of 0 reaches to the end of ``data``.
         limits: Depth and number of boxes are judged; the default is `Limits()`.
         containers: Kinds to look into; all others stay opaque.
+        forgiving: Containers that stay opaque too if what is in them is damaged.
     Raises: ProtocolError ``truncated``, ``malformed`` (a size below the header's) or
         ``limit``.
     """
-    return _Walk(limits or Limits(), frozenset(containers)).boxes(data, 1)
+    kinds = frozenset(containers), frozenset(forgiving)
+    return _Walk(limits or Limits(), *kinds).boxes(data, 1)
 
 
 class _Walk:
-    __slots__ = ("_containers", "_limits", "_seen")
+    __slots__ = ("_containers", "_forgiving", "_limits", "_seen")
 
-    def __init__(self, limits: Limits, containers: frozenset[bytes]) -> None:
+    def __init__(
+        self, limits: Limits, containers: frozenset[bytes], forgiving: frozenset[bytes]
+    ) -> None:
         self._limits = limits
         self._containers = containers
+        self._forgiving = forgiving
         self._seen = 0
 
     def boxes(self, data: bytes, depth: int) -> tuple[Box, ...]:
@@ -138,11 +144,18 @@ class _Walk:
             if self._seen > self._limits.max_boxes:
                 raise ProtocolError("too many boxes", code="limit", source=_SOURCE)
             kind, payload = _decode_one(reader)
-            if kind in self._containers:
-                found.append(Box(kind, children=self.boxes(payload, depth + 1)))
-            else:
-                found.append(Box(kind, payload))
+            found.append(self._box(kind, payload, depth))
         return tuple(found)
+
+    def _box(self, kind: bytes, payload: bytes, depth: int) -> Box:
+        if kind not in self._containers:
+            return Box(kind, payload)
+        try:
+            return Box(kind, children=self.boxes(payload, depth + 1))
+        except ProtocolError as error:
+            if kind not in self._forgiving or error.code == "limit":
+                raise
+            return Box(kind, payload)
 
 
 def _decode_one(reader: Reader) -> tuple[bytes, bytes]:

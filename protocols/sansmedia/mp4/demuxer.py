@@ -34,7 +34,7 @@ class InitSegment:
     """A ``moov`` came: what follows belongs to these tracks."""
 
     tracks: tuple[Mp4Track, ...]
-    """The tracks whose codec is known."""
+    """The tracks whose codec is known and that are not damaged."""
 
 
 @attrs.define
@@ -65,7 +65,7 @@ class Mp4DemuxerStatistics:
     boxes: int = 0
     """Boxes at the top level, whole."""
     damaged: int = 0
-    """Boxes that were refused, and places where no box began."""
+    """Boxes that were refused, tracks among them, and places where no box began."""
     octets_skipped: int = 0
     """Octets passed over while looking for a box after damage."""
     samples: int = 0
@@ -73,7 +73,7 @@ class Mp4DemuxerStatistics:
     samples_missing: int = 0
     """Samples announced by ``moof`` that no ``mdat`` brought."""
     samples_unknown: int = 0
-    """Samples of tracks whose codec is not known."""
+    """Samples of tracks whose codec is not known, or that are damaged."""
     media_skipped: int = 0
     """``mdat`` boxes that no ``moof`` announced: files that are not fragmented."""
 
@@ -232,7 +232,7 @@ class Mp4Demuxer:
         data = bytes(self._buffer[: header.size])
         self._forget_announced()
         try:
-            (box,) = decode_boxes(data, self._limits)
+            (box,) = decode_boxes(data, self._limits, forgiving=[b"trak"])
             if header.kind == b"moov":
                 self._take_movie(box, events)
             else:
@@ -252,6 +252,7 @@ class Mp4Demuxer:
         self._movie = None
         self._decode_times = {}
         self._movie = decode_movie(box, self._limits)
+        self._statistics.damaged += self._movie.damaged_tracks
         self._known = frozenset(track.track_id for track in self._movie.tracks)
         events.append(InitSegment(self._movie.tracks))
 

@@ -45,11 +45,10 @@ class Movie:
     """Of every track, known or not, by track id."""
     is_fragmented: bool
     """Fragments may follow (``mvex``)."""
-
-    @property
-    def unknown_tracks(self) -> int:
-        """Tracks of a codec not known here."""
-        return len(self.extends) - len(self.tracks)
+    unknown_tracks: int = 0
+    """Tracks of a codec not known here."""
+    damaged_tracks: int = 0
+    """Tracks that were left out because they cannot be read."""
 
 
 def decode_init_segment(data: bytes, limits: Limits | None = None) -> Movie:
@@ -59,17 +58,18 @@ def decode_init_segment(data: bytes, limits: Limits | None = None) -> Movie:
     Raises: ProtocolError ``truncated``, ``malformed``, ``unsupported`` or ``limit``.
     """
     bounds = limits or Limits()
-    for box in decode_boxes(data, bounds):
+    for box in decode_boxes(data, bounds, forgiving=[b"trak"]):
         if box.kind == b"moov":
             return decode_movie(box, bounds)
     raise ProtocolError("no moov", source=_SOURCE)
 
 
 def decode_movie(moov: Box, limits: Limits | None = None) -> Movie:
-    """Decode the tree of a ``moov``.
+    """Decode the tree of a ``moov``; a damaged ``trak`` in it may be opaque.
 
     Source: ISO 14496-12 §8.2 to §8.8.
-    Raises: ProtocolError ``truncated``, ``malformed``, ``unsupported`` or ``limit``.
+    Raises: ProtocolError ``truncated``, ``malformed``, ``unsupported`` or ``limit``; of
+        a damaged track only if no other can be read.
     """
     bounds = limits or Limits()
     track_boxes = moov.every(b"trak")
@@ -83,24 +83,48 @@ def decode_movie(moov: Box, limits: Limits | None = None) -> Movie:
     )
     tracks = []
     extends: dict[int, TrackExtends] = {}
+    unknown = 0
+    damage: list[ProtocolError] = []
     for box in track_boxes:
-        track_id = _decode_track_id(_payload(box, b"tkhd"))
-        timescale, language = _decode_media_header(_payload(box, b"mdia", b"mdhd"))
+        track_id = 0
+        try:
+            track_id = _decode_track_id(_payload(box, b"tkhd"))
+            track, shift = _decode_track(track_id, box, movie_timescale, bounds)
+        except ProtocolError as error:
+            damage.append(error)
+            track, shift = None, 0
+        else:
+            unknown += track is None
         if track_id in extends:
             raise ProtocolError("two tracks of one id", source="ISO 14496-12 §8.3.2")
-        entry = _decode_sample_description(
-            _payload(box, b"mdia", b"minf", b"stbl", b"stsd"), bounds
-        )
-        if entry is not None:
-            tracks.append(_track(track_id, timescale, language, entry))
-        edits = box.first(b"edts", b"elst")
-        extends[track_id] = attrs.evolve(
-            defaults.get(track_id, TrackExtends()),
-            shift=_decode_edit_list(edits.payload, timescale, movie_timescale)
-            if edits is not None
-            else 0,
-        )
-    return Movie(tuple(tracks), extends, moov.first(b"mvex") is not None)
+        if track is not None:
+            tracks.append(track)
+        if track_id:
+            default = defaults.pop(track_id, TrackExtends())
+            extends[track_id] = attrs.evolve(default, shift=shift)
+    if damage and not tracks:
+        raise damage[0]
+    if damage:
+        # A damaged track may not have told its id, and its fragments come all the same.
+        extends |= defaults
+    is_fragmented = moov.first(b"mvex") is not None
+    return Movie(tuple(tracks), extends, is_fragmented, unknown, len(damage))
+
+
+def _decode_track(
+    track_id: int, box: Box, movie_timescale: int, limits: Limits
+) -> tuple[Mp4Track | None, int]:
+    """Return a track (None if its codec is not known) and what its edit list shifts."""
+    timescale, language = _decode_media_header(_payload(box, b"mdia", b"mdhd"))
+    entry = _decode_sample_description(
+        _payload(box, b"mdia", b"minf", b"stbl", b"stsd"), limits
+    )
+    edits = box.first(b"edts", b"elst")
+    shift = 0
+    if edits is not None:
+        shift = _decode_edit_list(edits.payload, timescale, movie_timescale)
+    track = None if entry is None else _track(track_id, timescale, language, entry)
+    return track, shift
 
 
 def _track(

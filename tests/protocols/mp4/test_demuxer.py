@@ -17,6 +17,7 @@ from sansmedia.mp4 import (
     Mp4Track,
     Sample,
     TrackRun,
+    decode_init_segment,
     encode_box,
     encode_fragment,
     encode_full_box,
@@ -198,6 +199,22 @@ def test_a_track_of_unknown_codec_is_left_out() -> None:
         data + encode_single_sample_fragment(1, 1, 0, 960, b"payload")
     )
     assert events == [InitSegment(())]
+    assert demuxer.statistics().samples_unknown == 1
+
+
+def test_a_damaged_track_costs_its_own_samples_alone() -> None:
+    tracks = [Mp4Track(1, Codec.VP8, 1000), Mp4Track(2, Codec.VP8, 1000)]
+    init = encode_init_segment(tracks)
+    damaged = init.replace(b"tkhd", b"tkhx", 1)
+    fragments = [
+        TrackRun(1, 0, [Sample(40, b"lost")]),
+        TrackRun(2, 0, [Sample(40, b"good")]),
+    ]
+    demuxer = Mp4Demuxer()
+    events = demuxer.feed(damaged + encode_fragment(1, fragments))
+    assert events[0] == InitSegment((decode_init_segment(init).tracks[1],))
+    assert [sample.payload for sample in samples(events)] == [b"good"]
+    assert demuxer.statistics().damaged == 1
     assert demuxer.statistics().samples_unknown == 1
 
 

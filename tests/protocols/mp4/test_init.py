@@ -275,6 +275,42 @@ def test_a_timescale_of_zero_is_refused() -> None:
     assert caught.value.code == "malformed"
 
 
+TWO = encode_init_segment(
+    [Mp4Track(1, Codec.VP8, 90_000), Mp4Track(2, Codec.MP3, 44_100, sample_rate=44_100)]
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"mdhd", b"mdhx"),
+        (b"stsd\0\0\0\0\0\0\0\1\0", b"stsd\0\0\0\0\0\0\0\1\1"),
+        # A box that ends before its header does, and one that reaches too far.
+        (b"\x00\x00\x00\x14vmhd", b"\x00\x00\x00\x07vmhd"),
+        (b"\x00\x00\x00\x24dinf", b"\x00\x00\xff\x24dinf"),
+        (b"tkhd", b"tkhx"),
+    ],
+)
+def test_a_damaged_track_is_left_out(old: bytes, new: bytes) -> None:
+    assert old in TWO
+    movie = decode_init_segment(TWO.replace(old, new, 1))
+    assert [track.track_id for track in movie.tracks] == [2]
+    assert (movie.damaged_tracks, movie.unknown_tracks) == (1, 0)
+    # Its fragments come all the same: what they leave out is known.
+    assert set(movie.extends) == {1, 2}
+
+
+def test_a_moov_with_nothing_but_damaged_tracks_is_refused() -> None:
+    with pytest.raises(ProtocolError, match="no mdhd"):
+        decode_init_segment(TWO.replace(b"mdhd", b"mdhx"))
+
+
+def test_too_many_boxes_in_a_track_are_more_than_damage() -> None:
+    with pytest.raises(ProtocolError) as caught:
+        decode_init_segment(TWO, Limits(max_depth=4))
+    assert caught.value.code == "limit"
+
+
 def test_what_a_fragment_does_not_say_stands_in_the_moov() -> None:
     """ISO 14496-12 §8.8.3: duration, size and flags of track extends."""
     init = _with(VP8, trex=struct.pack(">6I", 0, 1, 1, 40, 3, 0x01010000))
