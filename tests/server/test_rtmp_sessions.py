@@ -617,25 +617,6 @@ async def test_a_stop_ends_in_time_when_peers_do_nothing(
             assert await server.stop(signal.SIGINT) == 0
 
 
-async def test_damaged_media_cost_the_frame_and_one_log_line(
-    running_server: Any, media: Any, log_lines: Callable[[], list[str]]
-) -> None:
-    async with running_server() as server:
-        publisher, viewer = await server.rtmp(), await server.rtmp()
-        stream_id = await publisher.publish("a")
-        await play(viewer)
-        # A picture before its decoder configuration, and a cut enhanced body.
-        early = media.picture(0, key=True)
-        cut = MediaMessage(MediaKind.VIDEO, 0, b"\x91av")
-        run = media.headers() + media.group(0)
-        await publisher.send(stream_id, [early, cut, *run])
-        assert facts(await viewer.receive_media(len(run))) == facts(run)
-        assert stream_of(server).damaged == 2
-    (line,) = [line for line in log_lines() if "damaged media" in line]
-    assert "before its decoder configuration" in line
-    assert "stream=live/a" in line
-
-
 async def test_a_session_that_named_no_stream_logs_none(
     running_server: Any, log_lines: Callable[[], list[str]]
 ) -> None:

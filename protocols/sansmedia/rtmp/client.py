@@ -96,7 +96,8 @@ class RtmpClient(Connection[ClientEvent]):
 
     Events: `Connected` or `ConnectRejected`; `PublishAccepted`, `PublishRejected`,
     `PlayStarted`, `PlayRejected`, `PlayEnded`; `MediaReceived`, `MetadataReceived`,
-    `DataReceived`; `StatusReceived`, `ReconnectRequested`; last `Terminated`.
+    `DataReceived`, `DataDiscarded`; `StatusReceived`, `ReconnectRequested`; last
+    `Terminated`.
 
     Args:
         config: Where to connect to, and what to announce.

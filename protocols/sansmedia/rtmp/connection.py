@@ -30,7 +30,7 @@ from .constants import (
     MessageType,
     UserControlType,
 )
-from .events import DataReceived, MediaReceived, MetadataReceived
+from .events import DataDiscarded, DataReceived, MediaReceived, MetadataReceived
 from .handshake import HandshakeScheme
 from .limits import Limits
 from .messages import (
@@ -56,7 +56,8 @@ from .statistics import Statistics
 __all__ = ["Connection", "Timer"]
 
 E = TypeVar("E")
-_Common: TypeAlias = MediaReceived | MetadataReceived | DataReceived | Terminated
+_Stream: TypeAlias = MediaReceived | MetadataReceived | DataReceived | DataDiscarded
+_Common: TypeAlias = _Stream | Terminated
 
 _MEDIA = {int(kind): kind for kind in MediaKind}
 _COMMANDS = (MessageType.COMMAND_AMF0, MessageType.COMMAND_AMF3)
@@ -312,8 +313,7 @@ class Connection(abc.ABC, Generic[E]):
         kept = [
             entry
             for entry in self._events
-            if not isinstance(entry[0], MediaReceived | MetadataReceived | DataReceived)
-            or entry[0].stream_id != stream_id
+            if not isinstance(entry[0], _Stream) or entry[0].stream_id != stream_id
         ]
         self._events = deque(kept)
         self._event_bytes = sum(cost for _, cost in kept)
@@ -452,7 +452,12 @@ class Connection(abc.ABC, Generic[E]):
         if not self._takes_media(stream_id):
             self._ignored += 1
             return
-        values = decode_data(message, self._limits).values
+        try:
+            values = decode_data(message, self._limits).values
+        except ProtocolError as error:
+            # What viewers see does not hang on it, so it costs nobody the stream.
+            self._emit(DataDiscarded(stream_id, message.timestamp, error))
+            return
         if values and values[0] in _SESSION_TALK:
             return
         named = values[1:] if values[:1] == ("@setDataFrame",) else values

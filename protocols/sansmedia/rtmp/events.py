@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 import attrs
 
 from sansmedia.amf import Value
-from sansmedia.sansio import Terminated
+from sansmedia.sansio import ProtocolError, Terminated
 
 from .messages import MediaMessage
 
@@ -19,6 +19,7 @@ __all__ = [
     "ConnectRejected",
     "ConnectRequested",
     "Connected",
+    "DataDiscarded",
     "DataReceived",
     "MediaReceived",
     "MetadataReceived",
@@ -92,6 +93,22 @@ class DataReceived:
     """The handler's name first."""
     payload: bytes
     """The AMF0 body, to be passed on unchanged."""
+
+
+def _without_traceback(error: ProtocolError) -> ProtocolError:
+    # It knows the frames that the error passed, and they know the machine.
+    return error.with_traceback(None)
+
+
+@attrs.frozen
+class DataDiscarded:
+    """A data message that cannot be read or passes the limits; the stream goes on."""
+
+    stream_id: int
+    timestamp: int
+    """Milliseconds, 32-bit wrapped."""
+    error: ProtocolError = attrs.field(converter=_without_traceback)
+    """What is wrong with it; code ``"limit"`` if it costs too much."""
 
 
 # --- server ----------------------------------------------------------------------
@@ -211,6 +228,7 @@ ServerEvent: TypeAlias = (
     | MediaReceived
     | MetadataReceived
     | DataReceived
+    | DataDiscarded
     | PublishEnded
     | PlayEnded
     | PauseRequested
@@ -315,6 +333,7 @@ ClientEvent: TypeAlias = (
     | MediaReceived
     | MetadataReceived
     | DataReceived
+    | DataDiscarded
     | ReconnectRequested
     | Terminated
 )

@@ -98,10 +98,10 @@ class RtmpServer(Connection[ServerEvent]):
 
     Events: `ConnectRequested`, `PublishRequested`, `PlayRequested` and
     `SeekRequested` wait for `accept` or `reject`; `MediaReceived`,
-    `MetadataReceived`, `DataReceived`, `PublishEnded`, `PlayEnded`, `PauseRequested`,
-    `ReceiveAudioChanged`, `ReceiveVideoChanged`, `BufferLengthSet`; last
-    `Terminated`. Media order is kept; what was published or played when the connection
-    ended needs no event of its own.
+    `MetadataReceived`, `DataReceived`, `DataDiscarded`, `PublishEnded`, `PlayEnded`,
+    `PauseRequested`, `ReceiveAudioChanged`, `ReceiveVideoChanged`, `BufferLengthSet`;
+    last `Terminated`. Media order is kept; what was published or played when the
+    connection ended needs no event of its own.
 
     Args:
         config: Behaviour and announcements.

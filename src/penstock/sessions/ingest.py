@@ -28,13 +28,16 @@ class FlvIngest:
         self._converter = FlvToFrames(publication.timeline, epoch=publication.epoch)
         self._damaged = 0
         """Of the converter's damage, what the stream has counted."""
+        self._has_told = False
 
     def take_media(self, messages: Iterable[MediaMessage], now: float) -> None:
         """Push the frames of a run of messages."""
         for message in messages:
             self._push(self._converter.convert(message, now), now)
-        if self._converter.damaged != self._damaged:
-            self._note_damage()
+        damaged = self._converter.damaged - self._damaged
+        if damaged:
+            self._damaged += damaged
+            self.take_damage(self._converter.damage_reason, damaged)
 
     def take_data(self, timestamp_ms: int, payload: bytes, now: float) -> None:
         """Push an AMF data message as a frame of the data track."""
@@ -44,20 +47,20 @@ class FlvIngest:
         """Hand on what ``onMetaData`` says."""
         self._stream.set_metadata(dict(values), now)
 
+    def take_damage(self, reason: str, count: int = 1) -> None:
+        """Count what could not be read; one log line a publication."""
+        if not self._has_told:
+            self._has_told = True
+            log.warning(
+                "damaged media",
+                session=self._publication.session.id,
+                stream=str(self._stream.key),
+                reason=reason,
+            )
+        self._stream.damaged += count
+
     def _push(self, frames: list[Frame], now: float) -> None:
         for track in self._converter.announced():
             self._stream.announce(track, now)
         for frame in frames:
             self._stream.push(frame)
-
-    def _note_damage(self) -> None:
-        """Count what could not be read; one log line a publication."""
-        if not self._damaged:
-            log.warning(
-                "damaged media",
-                session=self._publication.session.id,
-                stream=str(self._stream.key),
-                reason=self._converter.damage_reason,
-            )
-        self._stream.damaged += self._converter.damaged - self._damaged
-        self._damaged = self._converter.damaged

@@ -9,6 +9,7 @@ import attrs
 import trio
 from sansmedia.rtmp import (
     ClientEvent,
+    DataDiscarded,
     DataReceived,
     MediaReceived,
     MetadataReceived,
@@ -299,6 +300,8 @@ class _PullLeg(_Leg):
                     assert self._session.stream is not None
                     self._ingest = FlvIngest(self._session.stream, self._publication)
                 self._push(event)
+            case DataDiscarded() if self._ingest is not None:
+                self._ingest.take_damage(str(event.error))
             case PlayEnded():
                 raise RemoteRefusal(event.reason or "the stream ended")
             case _:

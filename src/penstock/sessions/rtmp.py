@@ -11,6 +11,7 @@ import trio
 from sansmedia.rtmp import (
     SHARED_STREAM_ID,
     ConnectRequested,
+    DataDiscarded,
     DataReceived,
     Limits,
     MediaReceived,
@@ -248,6 +249,9 @@ class _RtmpSession:
                 if self._ingest is not None:
                     now = trio.current_time()
                     self._ingest.take_data(event.timestamp, event.payload, now)
+            case DataDiscarded():
+                if self._ingest is not None:
+                    self._ingest.take_damage(str(event.error))
             case ConnectRequested():
                 self._connect(event)
             case PublishRequested():

@@ -7,15 +7,19 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sansmedia import amf
 from sansmedia.amf import Value, amf0
 from sansmedia.rtmp import (
+    DataDiscarded,
     Limits,
+    MediaReceived,
     Message,
+    MetadataReceived,
     PublishRequested,
     ServerConfig,
     UserControlType,
 )
-from sansmedia.rtmp.messages import UserControl, encode_control
+from sansmedia.rtmp.messages import UserControl, encode_control, encode_data
 from sansmedia.sansio import Terminated, TerminationCause
 
 MakeRaw = Callable[..., Any]
@@ -72,20 +76,61 @@ def test_sixty_five_thousand_chunk_streams_are_not_opened(raw: Any) -> None:
     _violation(raw, "limit")
 
 
-@pytest.mark.parametrize(
-    "values",
-    [
-        b"\x03\x00\x01a" * 200,
-        b"\x0a\xff\xff\xff\xff",
-        b"\x0a\x00\x00\x40\x00" + b"\x05" * 16_384,
-        b"\x0c\xff\xff\xff\xff",
-        b"\x08\xff\xff\xff\xff\x00\x01a\x02\xff\xff",
-    ],
-)
+BOMBS = [
+    b"\x03\x00\x01a" * 200,
+    b"\x0a\xff\xff\xff\xff",
+    b"\x0a\x00\x00\x40\x00" + b"\x05" * 16_384,
+    b"\x0c\xff\xff\xff\xff",
+    b"\x08\xff\xff\xff\xff\x00\x01a\x02\xff\xff",
+]
+
+
+@pytest.mark.parametrize("values", BOMBS)
 def test_amf_bombs_end_the_connection(raw: Any, values: bytes) -> None:
     body = amf0.encode_values("call", 5.0) + values
     raw.send(Message(20, 0, 0, body))
     assert _end(raw).cause is TerminationCause.VIOLATION
+
+
+@pytest.mark.parametrize("values", BOMBS)
+def test_amf_bombs_among_the_media_cost_themselves_alone(
+    raw: Any, values: bytes
+) -> None:
+    raw.publish()
+    raw.send(Message(18, 1, 7, amf0.encode_values("onMetaData") + values), 5)
+    raw.send(Message(9, 1, 8, b"picture"), 6)
+    event = raw.event()
+    assert isinstance(event, DataDiscarded)
+    assert (event.stream_id, event.timestamp) == (1, 7)
+    assert event.error.code in ("limit", "truncated")
+    assert event.error.__traceback__ is None
+    assert isinstance(raw.event(), MediaReceived)
+    assert raw.server.pending_bytes == 0
+
+
+def test_metadata_of_more_values_than_the_limit_are_left_out(
+    make_raw: MakeRaw,
+) -> None:
+    raw = make_raw(limits=Limits(amf=amf.Limits(values=20)))
+    raw.connect()
+    raw.publish()
+    for members in (18, 19):
+        values = {str(number): None for number in range(members)}
+        raw.send(encode_data(["onMetaData", values], 1, 0), 5)
+    assert isinstance(raw.event(), MetadataReceived)
+    event = raw.event()
+    assert isinstance(event, DataDiscarded)
+    assert event.error.code == "limit"
+
+
+def test_discarded_data_go_with_the_publish_that_was_refused(raw: Any) -> None:
+    raw.call("createStream", 2.0, None)
+    raw.call("publish", 3.0, None, "cam", "live", stream_id=1)
+    raw.send(Message(18, 1, 0, b"\x0a\xff\xff\xff\xff"), 5)
+    event = raw.event()
+    assert isinstance(event, PublishRequested)
+    raw.server.reject(event.request_id, now=1.0)
+    assert raw.event() is None
 
 
 def test_an_aggregate_of_crumbs_is_refused(raw: Any) -> None:
