@@ -96,8 +96,11 @@ class Callbacks:
         except trio.TooSlowError:
             self.failures += 1
             return f"no answer within {timeout_s:g} s"
-        # The last is what the resolver says to a label of no or too many characters.
-        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+        except UnicodeError:
+            # A label of no or too many characters; its class differs between Pythons.
+            self.failures += 1
+            return "cannot be reached (no host name)"
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             self.failures += 1
             return f"cannot be reached ({type(error).__name__})"
         if len(body) > _MAX_ANSWER:
