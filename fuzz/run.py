@@ -8,7 +8,7 @@ corpora once, without atheris; ``--minimise`` takes new inputs that reach new co
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import importlib
 import subprocess
 import sys
 from collections.abc import Callable
@@ -55,13 +55,7 @@ def main() -> int:
 
 def load_target(name: str) -> OneInput:
     """Import ``fuzz/targets/<name>.py`` and return its ``one_input``."""
-    spec = importlib.util.spec_from_file_location(
-        f"fuzz_target_{name}", _TARGETS / f"{name}.py"
-    )
-    if spec is None or spec.loader is None:
-        raise FileNotFoundError(name)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = importlib.import_module(f"targets.{name}")
     one_input: OneInput = module.one_input
     return one_input
 

@@ -33,6 +33,8 @@ SPECIFICATIONS = (
     r"ETSI TS \d{3} \d{3}",
     r"ATSC A/52",
     r"Fetch Standard",
+    r"draft-[a-z-]+-\d\d",
+    r"WHEP draft-\d\d",
 )
 """How a specification is named; an addition here is a decision, not a typing error."""
 

@@ -226,7 +226,7 @@ FRAMEHASH = [
 ]
 
 
-def read_frames(path: Path | str) -> Frames:
+def read_frames(path: Path | str, *options: str) -> Frames:
     """Return every packet of a file."""
     result = subprocess.run(
         [
@@ -234,6 +234,7 @@ def read_frames(path: Path | str) -> Frames:
             *["-v", "error", "-nostdin", "-copyts", "-i"],
             str(path),
             *FRAMEHASH,
+            *options,
             "-",
         ],
         capture_output=True,
@@ -291,6 +292,13 @@ class FrameReader:
     def read(self, path: Path) -> Frames:
         """Return every packet of a file."""
         return read_frames(path)
+
+    def read_bare(self, path: Path) -> Frames:
+        """Return every packet of a file with H.264, the pictures without the rest.
+
+        Senders repeat, move and leave out delimiters, parameter sets and SEI.
+        """
+        return read_frames(path, "-bsf:v", "filter_units=remove_types=6-9")
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -17,12 +17,7 @@ _MUTATIONS = 50
 
 @cache
 def _one_input(name: str) -> Callable[[bytes], None]:
-    path = _FUZZ / "targets" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"fuzz_target_{name}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = importlib.import_module(f"targets.{name}")
     one_input: Callable[[bytes], None] = module.one_input
     return one_input
 

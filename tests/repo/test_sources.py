@@ -99,7 +99,7 @@ def _imports(path: Path) -> set[str]:
 def test_fuzz_targets_import_the_libraries_alone(root: Path) -> None:
     foreign = {
         f"{path.name}: {name}"
-        for path in (root / "fuzz" / "targets").glob("*.py")
+        for path in (root / "fuzz" / "targets").rglob("*.py")
         for name in _imports(path)
         if name.split(".")[0] in {"penstock", "trio", "pytest", "hypothesis", "atheris"}
     }

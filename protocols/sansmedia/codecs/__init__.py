@@ -41,8 +41,9 @@ def parameters(
             AudioSpecificConfig; an OpusHead; a STREAMINFO in any wrapping.
 
     Returns:
-        None where the codec carries no configuration (MP3, G.711, Speex), or none is
-        given. Width and height are 0 where only the stream tells them (VP8, VP9).
+        None where the codec carries no configuration (MP3, G.711, G.722, Speex), or
+        none is given. Width and height are 0 where only the stream tells them (VP8,
+        VP9).
 
     Raises:
         ProtocolError: The configuration is malformed.

@@ -23,6 +23,7 @@ class Codec(enum.Enum):
     EAC3 = "eac3"
     PCM_ALAW = "pcm_alaw"
     PCM_MULAW = "pcm_mulaw"
+    G722 = "g722"
     SPEEX = "speex"
 
     @property

@@ -49,7 +49,7 @@ def test_a_vpcc_says_everything_but_the_size(vector: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "codec", [Codec.MP3, Codec.PCM_ALAW, Codec.PCM_MULAW, Codec.SPEEX]
+    "codec", [Codec.MP3, Codec.PCM_ALAW, Codec.PCM_MULAW, Codec.G722, Codec.SPEEX]
 )
 def test_codecs_without_configuration_have_no_parameters(codec: Codec) -> None:
     assert parameters(codec, b"whatever") is None

@@ -180,7 +180,7 @@ def test_fourccs_are_read_big_endian() -> None:
 
 
 def test_codec_ids_and_codecs_map_both_ways() -> None:
-    for codec in Codec:
+    for codec in set(Codec) - {Codec.G722}:
         if codec.is_video:
             video_id = video_codec_id(codec)
             assert video_id is not None
@@ -191,6 +191,7 @@ def test_codec_ids_and_codecs_map_both_ways() -> None:
             assert audio_id is not None
             assert audio_codec(audio_id) is codec
             assert video_codec_id(codec) is None
+    assert audio_codec_id(Codec.G722) is None
     assert video_codec(VideoCodecId.VP6) is None
     assert audio_codec(AudioCodecId.MP3_8K) is Codec.MP3
 

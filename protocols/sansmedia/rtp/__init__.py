@@ -1,0 +1,216 @@
+"""RTP and RTCP: packets, header extensions, reports, feedback, repair and clocks.
+
+Pure functions and transforms; the payload formats are in `sansmedia.rtp.payloads`.
+"""
+
+from .clock import (
+    RtpClock,
+)
+from .extension_values import (
+    ABS_CAPTURE_TIME_URI,
+    ABS_SEND_TIME_URI,
+    AUDIO_LEVEL_URI,
+    MID_URI,
+    PLAYOUT_DELAY_URI,
+    REPAIRED_RID_URI,
+    RID_URI,
+    TOFFSET_URI,
+    TRANSPORT_CC_02_URI,
+    TRANSPORT_CC_URI,
+    VIDEO_ORIENTATION_URI,
+    AbsCaptureTime,
+    AudioLevel,
+    ExtensionMap,
+    Extensions,
+    PlayoutDelay,
+    VideoOrientation,
+)
+from .extensions import (
+    ONE_BYTE_PROFILE,
+    TWO_BYTE_PROFILE,
+    decode_extensions,
+    encode_extensions,
+    find_extension,
+)
+from .jitter_buffer import (
+    Gap,
+    JitterBuffer,
+    JitterBufferStatistics,
+)
+from .limits import (
+    Limits,
+)
+from .nack import (
+    NackGenerator,
+    NackStatistics,
+)
+from .ntp import (
+    ntp_from_unix,
+    ntp_middle,
+    unix_from_ntp,
+)
+from .packet import (
+    HEADER_SIZE,
+    RtpPacket,
+    decode_rtp,
+    encode_header,
+    encode_rtp,
+    header_size,
+    is_rtcp,
+    rewrite_header,
+)
+from .reception import (
+    ReceptionStatistics,
+    ReferenceTimes,
+    SenderStatistics,
+    StreamStatistics,
+    round_trip_time,
+)
+from .repair import (
+    RedBlock,
+    decode_red,
+    encode_red,
+    unwrap_red,
+    unwrap_rtx,
+    wrap_rtx,
+)
+from .rtcp import (
+    MalformedRtcp,
+    RtcpPacket,
+    UnknownRtcp,
+    decode_rtcp,
+    encode_rtcp,
+)
+from .rtcp_feedback import (
+    FullIntraRequest,
+    Nack,
+    PictureLossIndication,
+    ReceiverEstimatedMaxBitrate,
+    ReferencePictureSelection,
+    SliceLossIndication,
+    TemporaryMaxBitrate,
+    TemporaryMaxBitrateNotification,
+    TemporaryMaxBitrateRequest,
+)
+from .rtcp_reports import (
+    ApplicationDefined,
+    Goodbye,
+    ReceiverReport,
+    ReportBlock,
+    SdesChunk,
+    SdesItem,
+    SdesType,
+    SenderReport,
+    SourceDescription,
+)
+from .rtcp_transport import (
+    CongestionFeedback,
+    PacketArrival,
+    StreamArrivals,
+    TransportFeedback,
+)
+from .rtcp_xr import (
+    DelaySinceLastReport,
+    DlrrBlock,
+    ExtendedReport,
+    ReferenceTimeBlock,
+    UnknownReportBlock,
+)
+from .stream_writer import (
+    RtpStreamWriter,
+)
+from .transport_cc import (
+    SentPacket,
+    TransportFeedbackGenerator,
+    TransportHistory,
+)
+
+__all__ = [
+    "ABS_CAPTURE_TIME_URI",
+    "ABS_SEND_TIME_URI",
+    "AUDIO_LEVEL_URI",
+    "HEADER_SIZE",
+    "MID_URI",
+    "ONE_BYTE_PROFILE",
+    "PLAYOUT_DELAY_URI",
+    "REPAIRED_RID_URI",
+    "RID_URI",
+    "TOFFSET_URI",
+    "TRANSPORT_CC_02_URI",
+    "TRANSPORT_CC_URI",
+    "TWO_BYTE_PROFILE",
+    "VIDEO_ORIENTATION_URI",
+    "AbsCaptureTime",
+    "ApplicationDefined",
+    "AudioLevel",
+    "CongestionFeedback",
+    "DelaySinceLastReport",
+    "DlrrBlock",
+    "ExtendedReport",
+    "ExtensionMap",
+    "Extensions",
+    "FullIntraRequest",
+    "Gap",
+    "Goodbye",
+    "JitterBuffer",
+    "JitterBufferStatistics",
+    "Limits",
+    "MalformedRtcp",
+    "Nack",
+    "NackGenerator",
+    "NackStatistics",
+    "PacketArrival",
+    "PictureLossIndication",
+    "PlayoutDelay",
+    "ReceiverEstimatedMaxBitrate",
+    "ReceiverReport",
+    "ReceptionStatistics",
+    "RedBlock",
+    "ReferencePictureSelection",
+    "ReferenceTimeBlock",
+    "ReferenceTimes",
+    "ReportBlock",
+    "RtcpPacket",
+    "RtpClock",
+    "RtpPacket",
+    "RtpStreamWriter",
+    "SdesChunk",
+    "SdesItem",
+    "SdesType",
+    "SenderReport",
+    "SenderStatistics",
+    "SentPacket",
+    "SliceLossIndication",
+    "SourceDescription",
+    "StreamArrivals",
+    "StreamStatistics",
+    "TemporaryMaxBitrate",
+    "TemporaryMaxBitrateNotification",
+    "TemporaryMaxBitrateRequest",
+    "TransportFeedback",
+    "TransportFeedbackGenerator",
+    "TransportHistory",
+    "UnknownReportBlock",
+    "UnknownRtcp",
+    "VideoOrientation",
+    "decode_extensions",
+    "decode_red",
+    "decode_rtcp",
+    "decode_rtp",
+    "encode_extensions",
+    "encode_header",
+    "encode_red",
+    "encode_rtcp",
+    "encode_rtp",
+    "find_extension",
+    "header_size",
+    "is_rtcp",
+    "ntp_from_unix",
+    "ntp_middle",
+    "rewrite_header",
+    "round_trip_time",
+    "unix_from_ntp",
+    "unwrap_red",
+    "unwrap_rtx",
+    "wrap_rtx",
+]
