@@ -55,6 +55,14 @@ class Clip:
         """Return how many messages come before that time, at most one round."""
         return sum(message.timestamp_ms < time_ms for message in self.messages)
 
+    def pictures(self) -> Clip:
+        """Return the clip without its sound."""
+        return Clip(
+            [one for one in self.headers if one.kind is MediaKind.VIDEO],
+            [one for one in self.messages if one.kind is MediaKind.VIDEO],
+            self.duration_ms,
+        )
+
     @property
     def bits_per_second(self) -> float:
         return sum(len(m.body) for m in self.messages) * 8000 / self.duration_ms

@@ -359,6 +359,8 @@ class Load:
 
     def _publish(self, command: dict[str, Any]) -> dict[str, Any]:
         clip = load_clip(Path(command["clip"]))
+        if command.get("pictures_only"):
+            clip = clip.pictures()
         address = ("127.0.0.1", command["port"])
         mark = command.get("mark", False)
         messages = command.get("messages", float("inf"))

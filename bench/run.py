@@ -1,6 +1,6 @@
 """Measure penstock beside its peer: ``python bench/run.py [NAME ...] [--quick]``.
 
-Without names everything is measured, in about eight minutes, and written to
+Without names everything is measured, in a quarter of an hour, and written to
 docs/operate/benchmarks.md. A part, or a quick run, goes to bench/results/ instead: its
 figures are for whoever is changing something.
 """
@@ -22,6 +22,8 @@ from latency import api, many_viewers, stopped_viewer
 from measures import Bench, fan_out, memory, publishers
 from report import Result, machine, page
 from servers import Cores
+from webrtc import beside_aiortc, whep, whep_handshakes, whep_memory, whip
+from webrtc_browser import first_picture
 
 _ROOT = Path(__file__).resolve().parents[1]
 _PAGE = _ROOT / "docs" / "operate" / "benchmarks.md"
@@ -34,6 +36,12 @@ MEASURES: dict[str, Callable[[Bench], Result]] = {
     "stopped": stopped_viewer,
     "many": many_viewers,
     "api": api,
+    "whep": whep,
+    "whep_memory": whep_memory,
+    "whip": whip,
+    "handshakes": whep_handshakes,
+    "first_picture": first_picture,
+    "aiortc": beside_aiortc,
 }
 
 

@@ -17,7 +17,18 @@ from typing import IO
 import attrs
 import psutil
 
-__all__ = ["Cores", "Load", "Server", "nginx", "nginx_version", "penstock", "spawned"]
+__all__ = [
+    "Cores",
+    "Load",
+    "Server",
+    "free_port",
+    "listens",
+    "nginx",
+    "nginx_version",
+    "penstock",
+    "spawned",
+    "wait_until",
+]
 
 _HERE = Path(__file__).resolve().parent
 _START_S = 20.0
@@ -100,7 +111,8 @@ def spawned(
                 process.wait()
 
 
-def _await(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    """Wait until a program is ready; raise if it ends or takes too long."""
     deadline = time.monotonic() + _START_S
     while not condition():
         if process.poll() is not None:
@@ -128,12 +140,13 @@ def penstock(
     if probe is not None:
         command = [sys.executable, str(_HERE / "probed.py"), str(probe)]
     command += ["serve", "--ready-file", str(ready)]
-    listens = ("rtmp.listen", "http.listen", "api.srs.listen", "metrics.listen")
-    chosen = dict.fromkeys(listens, "127.0.0.1:0") | settings
+    listens = ("rtmp", "http", "webrtc", "api.srs", "metrics")
+    chosen = {f"{name}.listen": "127.0.0.1:0" for name in listens} | settings
+    chosen.setdefault("api.live777.listen", "")
     for key, value in chosen.items():
         command += ["--set", f"{key}={value}"]
     with spawned(command, cores.server, log=folder / "penstock.log") as process:
-        _await(lambda: ready.exists() and bool(ready.read_text()), process)
+        wait_until(lambda: ready.exists() and bool(ready.read_text()), process)
         listeners = json.loads(ready.read_text())["listeners"]
         ports = {listener["name"]: listener["port"] for listener in listeners}
         yield Server(
@@ -169,13 +182,15 @@ def nginx_version() -> str:
     return f"nginx {version} with its RTMP module"
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a TCP port that nobody has now."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Tell whether somebody listens."""
     with socket.socket() as sock:
         return sock.connect_ex(("127.0.0.1", port)) == 0
 
@@ -183,7 +198,7 @@ def _listens(port: int) -> bool:
 @contextlib.contextmanager
 def nginx(folder: Path, cores: Cores, *, chunk_size: int = 60_000) -> Iterator[Server]:
     """Run nginx-rtmp with one worker, set as fast as it goes for live streams."""
-    port = _free_port()
+    port = free_port()
     conf = folder / "nginx.conf"
     user = "user root;" if os.geteuid() == 0 else ""
     conf.write_text(f"""
@@ -208,7 +223,7 @@ def nginx(folder: Path, cores: Cores, *, chunk_size: int = 60_000) -> Iterator[S
     """)
     command = ["nginx", "-p", str(folder), "-c", str(conf)]
     with spawned(command, cores.server, log=folder / "nginx.out") as process:
-        _await(lambda: _listens(port), process)
+        wait_until(lambda: listens(port), process)
         master = psutil.Process(process.pid)
         yield Server("nginx-rtmp", master.children()[0], rtmp_port=port)
 
@@ -221,9 +236,11 @@ class Load:
 
     @classmethod
     @contextlib.contextmanager
-    def running(cls, folder: Path, cores: Cores) -> Iterator[Load]:
+    def running(
+        cls, folder: Path, cores: Cores, script: str = "load.py"
+    ) -> Iterator[Load]:
         """Start a load process; it is ended when the block is left."""
-        command = [sys.executable, str(_HERE / "load.py")]
+        command = [sys.executable, str(_HERE / script)]
         with spawned(
             command,
             cores.load,

@@ -56,6 +56,7 @@ SETTINGS = [
     "http.listen=127.0.0.1:0",
     "metrics.listen=127.0.0.1:0",
     "api.srs.listen=",
+    "api.live777.listen=",
     "stream.republish_wait_s=5",
     "stream.slow_viewer_s=10",
 ]

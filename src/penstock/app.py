@@ -9,19 +9,22 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib.metadata
+import os
 import re
 import resource
 import signal
 import socket
 import ssl
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import attrs
 import httpx
 import trio
+from sansmedia.dtls import generate_certificate
 
 from penstock import log, metrics
 from penstock.config import (
@@ -32,29 +35,39 @@ from penstock.config import (
 )
 from penstock.control import HookAction, Invalid, ListenerView
 from penstock.control.system import SystemFigures
+from penstock.convert.frames_to_rtp import packetiser_for
 from penstock.convert.framing import converter_for
-from penstock.dialects import srs
+from penstock.convert.transcode import transcoder_for
+from penstock.dialects import live777, srs
 from penstock.engine.callbacks import Callbacks
 from penstock.engine.control import EngineControl
 from penstock.engine.engine import Engine, policy_of
 from penstock.engine.gate import Gate
 from penstock.engine.registry import Refusal, Registry
-from penstock.net.http_host import HttpHost
+from penstock.engine.unit import Conversions
+from penstock.net.http_host import HttpHost, PathSwitch
 from penstock.net.listener import accept_forever, bind_tcp
 from penstock.net.tls import TlsWire, server_context
+from penstock.net.udp import UdpPort, bind_udp
 from penstock.net.wire import Wire
 from penstock.sessions.http_live import plain_answer
 from penstock.sessions.http_port import serve_http_connection
 from penstock.sessions.relay import RelaySupervisor
 from penstock.sessions.rtmp import serve_rtmp
+from penstock.sessions.webrtc import WebRtcSessions
+from penstock.sessions.webrtc_port import WebRtcPort
+from penstock.sessions.webrtc_relay import WebRtcRelays
 from penstock.settings import HooksSettings, Settings
 from penstock.web import create_app as create_web_app
+from penstock.web.access import client_of
 
 __all__ = ["serve"]
 
 _DRAIN_S = 5.0
 _INTERRUPT_S = 1.5
 _TLS_HANDSHAKE_S = 10.0
+_CERTIFICATE_LIFE = timedelta(days=3_650)
+"""Nobody checks the dates of DTLS certificates, and the key is made at each start."""
 _HOOKS = httpx.Limits(
     max_connections=100, max_keepalive_connections=20, keepalive_expiry=1.0
 )
@@ -84,7 +97,13 @@ async def serve(
     """
     async with (
         # Each hook has its own time-out; httpx's five seconds would come first.
-        httpx.AsyncClient(trust_env=False, timeout=None, limits=_HOOKS) as client,
+        # Certificates are the only thing that it takes from the environment.
+        httpx.AsyncClient(
+            trust_env=False,
+            timeout=None,
+            limits=_HOOKS,
+            verify=httpx.create_ssl_context(),
+        ) as client,
         trio.open_nursery() as background,
     ):
         server = _Server(settings, config_loader, client, background)
@@ -105,12 +124,14 @@ class _Listener:
 
 def _certificates(settings: Settings) -> dict[str, ssl.SSLContext]:
     """Return the TLS configurations by listener. Raises: ConfigError."""
-    http, rtmps, api = settings.http, settings.rtmps, settings.api.srs
+    http, rtmps = settings.http, settings.rtmps
     pairs = [("http", http.cert, http.key)]
     if rtmps.listen:
         pairs.append(("rtmps", rtmps.cert or http.cert, rtmps.key or http.key))
-    if api.https_listen:
-        pairs.append(("api.srs.https", api.cert or http.cert, api.key or http.key))
+    for name, api in (("srs", settings.api.srs), ("live777", settings.api.live777)):
+        if api.https_listen:
+            pair = api.cert or http.cert, api.key or http.key
+            pairs.append((f"api.{name}.https", *pair))
     contexts = {}
     for name, cert, key in pairs:
         if cert:
@@ -183,25 +204,49 @@ class _Server:
         )
         self._registry = Registry(
             policy_of(settings),
-            make_converter=converter_for,
+            conversions=Conversions(
+                converter=converter_for,
+                packetiser=packetiser_for,
+                transcoder=transcoder_for,
+            ),
             nursery=background,
             max_streams=settings.limits.streams,
             replace_publisher=settings.stream.second_publisher == "replace",
         )
         self._gate = Gate(settings.auth, settings.limits, self._callbacks)
         self._engine = Engine(settings, self._registry, self._gate)
-        self._relays = RelaySupervisor(self._engine)
+        self._calls = WebRtcRelays(self._engine, client)
+        self._relays = RelaySupervisor(self._engine, self._calls)
+        self._webrtc = WebRtcSessions(self._engine)
+        self._webrtc_port: WebRtcPort | None = None
         self._control = EngineControl(
             self._engine,
             server_id=_installation_id(settings),
             version=importlib.metadata.version("penstock"),
             reload=self._reload,
             relays=self._relays.views,
+            webrtc=self._webrtc,
+            calls=self._calls,
         )
-        self._web = HttpHost(create_web_app(self._control, lambda: self._settings))
+        self._live777_app = live777.Live777Api(
+            self._control, lambda: self._settings, self._client_address
+        )
+        self._live777 = HttpHost(self._live777_app)
         self._srs_app = srs.create_app(
-            self._control, self._system, settings.api.srs, self._names
+            self._control,
+            self._system,
+            settings.api.srs,
+            self._names,
+            everything=lambda: self._settings,
+            client_address=self._client_address,
         )
+        public: list[tuple[Callable[[bytes], bool], object]] = []
+        if settings.api.srs.listen or settings.api.srs.https_listen:
+            public.append((srs.is_public_path, self._srs_app.serve_public))
+        if settings.api.live777.listen or settings.api.live777.https_listen:
+            public.append((live777.is_public_path, self._live777_app.serve_public))
+        web = create_web_app(self._control, lambda: self._settings)
+        self._web = HttpHost(PathSwitch(web, public))
         self._srs = HttpHost(self._srs_app)
         self._metrics = HttpHost(
             metrics.create_app(self._control, self._srs_app.exposition)
@@ -212,13 +257,13 @@ class _Server:
     async def run(self, background: trio.Nursery, ready: Ready) -> None:
         """Serve until a signal says otherwise."""
         self._gate.descriptors = _raise_descriptor_limit()
-        with self._bound() as listening:
-            for host in (self._web, self._srs, self._metrics):
+        with self._bound() as listening, self._bound_webrtc() as webrtc:
+            for host in (self._web, self._srs, self._live777, self._metrics):
                 await background.start(host.run)
+            background.start_soon(self._live777_app.run)
             background.start_soon(self._system.run)
             background.start_soon(self._engine.run_ticks)
             background.start_soon(self._engine.run_stall_probe)
-            background.start_soon(self._relays.run)
             # What start-up made lives as long as the process: the collector need
             # not walk it again and again.
             gc.collect()
@@ -227,7 +272,12 @@ class _Server:
             # leave no cycles behind, so there is little to find: every hundredth of
             # those that would be due will do.
             gc.set_threshold(700, 10, 1_000)
+            if webrtc is not None:
+                await background.start(webrtc.run)
             async with trio.open_nursery() as sessions:
+                self._webrtc.open(webrtc, sessions)
+                self._calls.open(webrtc, sessions)
+                background.start_soon(self._relays.run)
                 async with trio.open_nursery() as accepting:
                     for listener, sock in listening:
                         accepting.start_soon(
@@ -263,24 +313,41 @@ class _Server:
     async def _say_goodbye(self, drain_s: float) -> None:
         self._relays.stop()
         self._engine.stop(drain_s)
-        for host in (self._web, self._srs, self._metrics):
+        for host in (self._web, self._srs, self._live777, self._metrics):
             await host.stop()
 
     # -- listeners --------------------------------------------------------------------
 
     def _listeners(self) -> list[_Listener]:
         s = self._settings
-        api = s.api.srs
+        srs_api, live777_api = s.api.srs, s.api.live777
         return [
             _Listener("http", s.http.listen, "http" in self._tls, self._http),
             _Listener("rtmp", s.rtmp.listen, False, self._rtmp),
             _Listener("rtmps", s.rtmps.listen, True, self._rtmps),
-            _Listener("api.srs", api.listen, False, partial(self._api, self._srs, "")),
+            _Listener(
+                "api.srs",
+                srs_api.listen,
+                False,
+                partial(self._api, self._srs, ""),
+            ),
             _Listener(
                 "api.srs.https",
-                api.https_listen,
+                srs_api.https_listen,
                 True,
                 partial(self._api, self._srs, "api.srs.https"),
+            ),
+            _Listener(
+                "api.live777",
+                live777_api.listen,
+                False,
+                partial(self._api, self._live777, ""),
+            ),
+            _Listener(
+                "api.live777.https",
+                live777_api.https_listen,
+                True,
+                partial(self._api, self._live777, "api.live777.https"),
             ),
             _Listener(
                 "metrics",
@@ -312,6 +379,36 @@ class _Server:
             self._control.listeners = tuple(views)
             yield listening
 
+    @contextlib.contextmanager
+    def _bound_webrtc(self) -> Iterator[WebRtcPort | None]:
+        """Bind the port of WebRTC's media, if it is on. Raises: ConfigError."""
+        address = self._settings.webrtc.listen
+        if not address:
+            yield None
+            return
+        try:
+            udp = UdpPort(bind_udp(address))
+        except OSError as error:
+            raise bind_error("webrtc.listen", address, error) from error
+        host, port = udp.sock.getsockname()[:2]
+        view = ListenerView("webrtc", host, port, True)
+        self._control.listeners = (*self._control.listeners, view)
+        certificate = generate_certificate(
+            os.urandom,
+            not_before=datetime.now(UTC) - timedelta(days=1),
+            lifetime=_CERTIFICATE_LIFE,
+        )
+        webrtc = WebRtcPort(udp, host, certificate, lambda: self._settings.webrtc)
+        for listener in self._control.listeners:
+            if listener.name == "http":
+                webrtc.tcp_port = listener.port
+        self._webrtc_port = webrtc
+        try:
+            yield webrtc
+        finally:
+            self._webrtc_port = None
+            webrtc.close()
+
     def _exhausted(self, error: OSError) -> None:
         now = trio.current_time()
         if now - self._exhausted_at >= 5.0:
@@ -320,9 +417,17 @@ class _Server:
 
     # -- connections ------------------------------------------------------------------
 
+    def _client_address(self, peer: str, headers: Mapping[str, str]) -> str:
+        trusted = self._settings.http.trusted_proxies
+        return client_of(peer, headers, trusted).address
+
     async def _http(self, sock: socket.socket) -> None:
         await serve_http_connection(
-            self._engine, self._web, lambda: self._tls.get("http"), sock
+            self._engine,
+            self._web,
+            lambda: self._tls.get("http"),
+            self._webrtc_port,
+            sock,
         )
 
     async def _rtmp(self, sock: socket.socket) -> None:
@@ -406,14 +511,21 @@ class _Server:
         Without one the configuration has another address, but that is for the next
         start: until then the API listens where it was bound.
         """
-        if settings.api.srs.username or settings.api.allow_open:
+        if settings.api.allow_open:
             return
-        for one in self._control.listeners:
-            if one.name.startswith("api.") and not is_loopback(one.address):
-                raise Invalid(
-                    f"api.srs.username: expected as long as {one.name} listens on "
-                    f"{one.address}; a restart takes up its new address"
-                )
+        api = settings.api.live777
+        unguarded = []
+        if not settings.api.srs.username:
+            unguarded.append(("api.srs", "api.srs.username"))
+        if not api.tokens and not api.secret:
+            unguarded.append(("api.live777", "api.live777.tokens"))
+        for prefix, key in unguarded:
+            for one in self._control.listeners:
+                if one.name.startswith(prefix) and not is_loopback(one.address):
+                    raise Invalid(
+                        f"{key}: expected as long as {one.name} listens on "
+                        f"{one.address}; a restart takes up its new address"
+                    )
 
     def _apply(self, settings: Settings, tls: dict[str, ssl.SSLContext]) -> None:
         self._settings = self._engine.settings = settings

@@ -252,8 +252,12 @@ def _relay_command(arguments: argparse.Namespace) -> int:
         except ProtocolError:
             address = None
         if address is None or not address.name:
+            hint = ""
+            if url.startswith("wh"):
+                hint = "; WHIP and WHEP are for [[relay]] tables of a server"
             return _complain(
-                f"expected rtmp(s)://host[:port]/app/name, not {log.mask_url(url)}"
+                "expected rtmp(s)://host[:port]/app/name, not "
+                f"{log.mask_url(url)}{hint}"
             )
     from penstock.sessions import relay
 

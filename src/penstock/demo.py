@@ -42,13 +42,15 @@ _STOP_S = 0.5
 
 
 def demo_settings(settings: Settings) -> Settings:
-    """Return ``settings`` with nothing on but http, rtmp and the SRS API."""
+    """Return ``settings`` with nothing on but http, rtmp, WebRTC and the SRS API."""
     return attrs.evolve(
         settings,
         rtmps=attrs.evolve(settings.rtmps, listen=""),
         metrics=attrs.evolve(settings.metrics, listen=""),
         api=attrs.evolve(
-            settings.api, srs=attrs.evolve(settings.api.srs, https_listen="")
+            settings.api,
+            srs=attrs.evolve(settings.api.srs, https_listen=""),
+            live777=attrs.evolve(settings.api.live777, listen="", https_listen=""),
         ),
         relay=[],
     )
@@ -59,10 +61,9 @@ def with_free_ports(
 ) -> tuple[Settings, list[str]]:
     """Return ``settings`` with port 0 for each busy one, and a sentence for each."""
     notes: list[str] = []
-    busy = is_busy or _is_busy
 
-    def free(name: str, text: str) -> str:
-        if not text or not busy(parse_address(text)):
+    def free(name: str, text: str, probe: Callable[[Address], bool] = _is_busy) -> str:
+        if not text or not (is_busy or probe)(parse_address(text)):
             return text
         notes.append(f"{name} {text} is in use: taking a free port instead")
         return str(attrs.evolve(parse_address(text), port=0))
@@ -75,6 +76,10 @@ def with_free_ports(
         ),
         rtmp=attrs.evolve(
             settings.rtmp, listen=free("rtmp.listen", settings.rtmp.listen)
+        ),
+        webrtc=attrs.evolve(
+            settings.webrtc,
+            listen=free("webrtc.listen", settings.webrtc.listen, _is_busy_udp),
         ),
         api=attrs.evolve(
             settings.api,
@@ -100,6 +105,20 @@ def _is_busy(address: Address) -> bool:
                 probe.listen(1)
             except OSError as error:
                 # Anything else than "in use" is for the server itself to report.
+                return error.errno == errno.EADDRINUSE
+    return False
+
+
+def _is_busy_udp(address: Address) -> bool:
+    if address.port == 0:
+        return False
+    for family, kind, protocol, _, where in socket.getaddrinfo(
+        address.host, address.port, type=socket.SOCK_DGRAM
+    ):
+        with socket.socket(family, kind, protocol) as probe:
+            try:
+                probe.bind(where)
+            except OSError as error:
                 return error.errno == errno.EADDRINUSE
     return False
 

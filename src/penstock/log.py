@@ -47,6 +47,8 @@ _SECRET = re.compile(
 _SECRET_FIELD = re.compile(r"token|secret|passw|pwd|credential|cookie|jwt")
 _QUERY_VALUE = re.compile(r"([^&;?#=\s]*)=([^&;#\s]*)")
 _USERINFO = re.compile(r"(?<=://)([^/?#@\s:]*):[^/?#\s]*@")
+_TOKEN = re.compile(r"(?i)\b(wh[ie]ps?://)[^/?#\s]*@")
+"""There a bearer token stands before the host."""
 _QUERY_MARK = re.compile("(?=[?#])")
 _BARE = re.compile(r"[A-Za-z0-9_.:/@%+*,()\[\]<>-]+")
 
@@ -176,7 +178,8 @@ def mask_url(url: str, *, hide_name: bool = False) -> str:
         hide_name: Also mask the last path segment, which for many services is the
             stream key.
     """
-    masked = _USERINFO.sub(rf"\1:{_MASK}@", url)
+    masked = _TOKEN.sub(rf"\1{_MASK}@", url)
+    masked = _USERINFO.sub(rf"\1:{_MASK}@", masked)
     # What stands behind # counts as a query too: clients write tokens there.
     path, *rest = _QUERY_MARK.split(masked, maxsplit=1)
     if hide_name and "://" in path and path.count("/") > 3:

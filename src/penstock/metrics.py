@@ -86,6 +86,27 @@ def _server_families(server: ServerView) -> list[Metric]:
             "penstock_received_bytes", "Octets from clients", server.bytes_received
         ),
         counter("penstock_sent_bytes", "Octets to clients", server.bytes_sent),
+        counter(
+            "penstock_datagrams_received",
+            "Datagrams at the port of WebRTC",
+            server.datagrams_received,
+        ),
+        counter("penstock_datagrams_sent", "Datagrams to peers", server.datagrams_sent),
+        counter(
+            "penstock_datagrams_dropped",
+            "Datagrams that the kernel had no room for",
+            server.datagrams_dropped,
+        ),
+        counter(
+            "penstock_datagrams_unreachable",
+            "Datagrams without a way to their peer",
+            server.datagrams_unreachable,
+        ),
+        counter(
+            "penstock_datagrams_strange",
+            "Datagrams of nobody that belongs to a session",
+            server.datagrams_strange,
+        ),
         gauge(
             "penstock_loop_stall_max_seconds",
             "Longest stall of the event loop in the last minute",

@@ -19,6 +19,8 @@ __all__ = [
     "HooksSettings",
     "HttpSettings",
     "LimitsSettings",
+    "Live777ApiSettings",
+    "Live777Strategy",
     "LogSettings",
     "MetricsSettings",
     "RelaySettings",
@@ -27,6 +29,7 @@ __all__ = [
     "Settings",
     "SrsApiSettings",
     "StreamSettings",
+    "WebRtcSettings",
     "setting",
 ]
 
@@ -50,7 +53,8 @@ def setting(
         secret: Whether logs and `penstock check` mask it.
         form: What a text, or each item of a list, must be: "text", "address"
             (``host:port``, or empty), "file" (readable, or empty), "network"
-            (address or CIDR), "hook" (``http(s)://`` URL), "origin" or "token".
+            (address or CIDR), "ip" (address), "hook" (``http(s)://`` URL), "ice"
+            (``stun:`` or ``turn:`` URL), "origin" or "token".
         choices: The only texts allowed, if any.
         minimum: Smallest number allowed.
         maximum: Largest number allowed.
@@ -157,6 +161,42 @@ class RtmpsSettings:
 
 
 @attrs.frozen
+class WebRtcSettings:
+    """WebRTC: WHIP in, WHEP out."""
+
+    listen: str = setting(
+        "0.0.0.0:8000",
+        'UDP address and port of all media; "" switches WebRTC off.',
+        form="address",
+        restart=True,
+    )
+    tcp: bool = setting(
+        True,
+        "Offer ICE over TCP too, on the port of `http.listen`.",
+    )
+    public_addresses: list[str] = setting(
+        [],
+        "Addresses that clients reach this machine by, if a router translates them; "
+        "they are offered beside those of the interfaces.",
+        form="ip",
+    )
+    ice_lite: bool = setting(
+        False, "Answer checks only, for machines that everybody reaches directly."
+    )
+    ice_servers: list[str] = setting(
+        [], "`stun:` and `turn:` URLs that clients are told to use.", form="ice"
+    )
+    ice_username: str = setting("", "User name for the `turn:` servers.")
+    ice_credential: str = setting("", "Password of `ice_username`.", secret=True)
+    connect_timeout_s: float = setting(
+        30.0, "A session that is not connected by then is ended.", minimum=1
+    )
+    key_frame_interval_s: float = setting(
+        1.0, "A publisher is asked for key frames at most so often.", minimum=0.1
+    )
+
+
+@attrs.frozen
 class SrsApiSettings:
     """The HTTP API of SRS."""
 
@@ -190,6 +230,70 @@ class SrsApiSettings:
 
 
 @attrs.frozen
+class Live777Strategy:
+    """When streams that Live777's API makes begin and end."""
+
+    each_stream_max_sub: int = setting(
+        65_535,
+        "Subscribers a stream; told to cluster managers, which keep to it.",
+        minimum=0,
+        maximum=65_535,
+    )
+    cascade_push_close_sub: bool = setting(
+        False, "A cascade to another server ends the stream's subscribers here."
+    )
+    auto_create_whip: bool = setting(
+        True, "A publisher may make a stream; if not, a command must have made it."
+    )
+    auto_create_whep: bool = setting(True, "The same for subscribers.")
+    auto_delete_whip: int = setting(
+        -1,
+        "ms after its publisher left that a stream is deleted; -1 never does.",
+        minimum=-1,
+    )
+    auto_delete_whep: int = setting(
+        -1,
+        "The same after the last subscriber left, or the stream was made.",
+        minimum=-1,
+    )
+
+
+@attrs.frozen
+class Live777ApiSettings:
+    """The HTTP API of Live777."""
+
+    listen: str = setting(
+        "127.0.0.1:7777",
+        'Address and port; "" switches it off, the paths on the public port too.',
+        form="address",
+        restart=True,
+    )
+    https_listen: str = setting(
+        "", 'Address and port for HTTPS; "" is off.', form="address", restart=True
+    )
+    cert: str = setting(
+        "", "PEM certificate chain; falls back to `http.cert`.", form="file"
+    )
+    key: str = setting("", "PEM private key; falls back to `http.key`.", form="file")
+    cors: bool = setting(False, "Answer requests of other origins (CORS).")
+    tokens: list[str] = setting(
+        [],
+        "Bearer tokens that may do everything; with none and no `secret` the API "
+        "asks for none.",
+        secret=True,
+        form="token",
+    )
+    secret: str = setting(
+        "",
+        "Key of JSON Web Tokens (HS256) for one stream; empty takes none.",
+        secret=True,
+    )
+    strategy: Live777Strategy = section(
+        Live777Strategy, "When streams that this API makes begin and end."
+    )
+
+
+@attrs.frozen
 class ApiSettings:
     """The control APIs."""
 
@@ -197,6 +301,9 @@ class ApiSettings:
         False, "Allow an API without authentication on a non-loopback address."
     )
     srs: SrsApiSettings = section(SrsApiSettings, "The HTTP API of SRS.")
+    live777: Live777ApiSettings = section(
+        Live777ApiSettings, "The HTTP API of Live777."
+    )
 
 
 @attrs.frozen
@@ -324,7 +431,11 @@ class LimitsSettings:
     api_connections: int = setting(
         500, "Connections of the API and metrics ports together.", minimum=0
     )
-    streams: int = setting(2_000, "Stream entries.", minimum=0)
+    streams: int = setting(
+        2_000,
+        "Stream entries with a publisher, and as many that wait for one.",
+        minimum=0,
+    )
     bandwidth_bps: int = setting(
         0, "Sent to all viewers; a new viewer over it is refused.", minimum=0
     )
@@ -363,9 +474,13 @@ class FfmpegSettings:
 class RelaySettings:
     """One relay between this server and another."""
 
-    source: str = setting("", "`rtmp(s)://` URL to pull, or `app/name` to push.")
+    source: str = setting(
+        "",
+        "`rtmp(s)://` or `whep(s)://[token@]` URL to pull, or `app/name` to push.",
+    )
     destination: str = setting(
-        "", "`app/name` to pull to, or `rtmp(s)://` URL to push."
+        "",
+        "`app/name` to pull to, or `rtmp(s)://` or `whip(s)://[token@]` URL to push.",
     )
     on_demand: bool = setting(False, "Pull only while somebody watches.")
 
@@ -375,6 +490,7 @@ class Settings:
     """The whole configuration."""
 
     http: HttpSettings = section(HttpSettings, "The public HTTP port.")
+    webrtc: WebRtcSettings = section(WebRtcSettings, "WebRTC.")
     rtmp: RtmpSettings = section(RtmpSettings, "RTMP.")
     rtmps: RtmpsSettings = section(RtmpsSettings, "RTMP over TLS.")
     api: ApiSettings = section(ApiSettings, "The control APIs.")

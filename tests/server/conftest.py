@@ -41,10 +41,12 @@ from penstock.engine.engine import Engine
 from penstock.settings import (
     ApiSettings,
     HttpSettings,
+    Live777ApiSettings,
     MetricsSettings,
     RtmpSettings,
     Settings,
     SrsApiSettings,
+    WebRtcSettings,
 )
 
 CODECS = Path(__file__).parent.parent / "data" / "codecs"
@@ -243,8 +245,15 @@ def loopback_settings(**sections: Any) -> Settings:
     """Settings whose ports are all free ones of the loopback."""
     sections.setdefault("http", HttpSettings(listen="127.0.0.1:0"))
     sections.setdefault("rtmp", RtmpSettings(listen="127.0.0.1:0"))
+    sections.setdefault("webrtc", WebRtcSettings(listen="127.0.0.1:0"))
     sections.setdefault("metrics", MetricsSettings(listen="127.0.0.1:0"))
-    sections.setdefault("api", ApiSettings(srs=SrsApiSettings(listen="127.0.0.1:0")))
+    sections.setdefault(
+        "api",
+        ApiSettings(
+            srs=SrsApiSettings(listen="127.0.0.1:0"),
+            live777=Live777ApiSettings(listen="127.0.0.1:0"),
+        ),
+    )
     return Settings(**sections)
 
 

@@ -296,6 +296,17 @@ def test_relaying_something_else_is_refused(
         assert line == f"penstock: expected rtmp(s)://host[:port]/app/name, not {url}"
 
 
+def test_relaying_over_whep_is_a_servers_work(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["relay", "whep://token@h/live/a/whep", "rtmp://c/d/e"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        "penstock: expected rtmp(s)://host[:port]/app/name, not "
+        "whep://***@h/live/a/whep; WHIP and WHEP are for [[relay]] tables of a server"
+    )
+
+
 def test_the_service_manager_is_told(
     fake_app: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -313,10 +324,11 @@ def test_the_service_manager_is_told(
         assert manager.recv(64) == b"READY=1"
 
 
-def test_the_demo_serves_http_rtmp_and_srs_only() -> None:
+def test_the_demo_serves_http_rtmp_webrtc_and_srs_only() -> None:
     settings = demo.demo_settings(load(None, ["rtmps.listen="], {}))
     assert settings.http.listen == "0.0.0.0:8000"
     assert settings.rtmp.listen == "0.0.0.0:1935"
+    assert settings.webrtc.listen == "0.0.0.0:8000"
     assert settings.api.srs.listen == "127.0.0.1:1985"
     assert settings.metrics.listen == settings.rtmps.listen == ""
 
@@ -338,6 +350,17 @@ def test_a_port_that_somebody_listens_on_is_busy() -> None:
         changed, notes = demo.with_free_ports(settings)
     assert changed.http.listen == "127.0.0.1:0"
     assert len([note for note in notes if note.startswith("http.listen")]) == 1
+
+
+def test_a_udp_port_that_somebody_holds_is_busy_for_webrtc_alone() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+        sets = [f"{name}.listen=127.0.0.1:{port}" for name in ("http", "webrtc")]
+        changed, notes = demo.with_free_ports(load(None, [*sets, "rtmp.listen="], {}))
+    assert changed.webrtc.listen == "127.0.0.1:0"
+    assert changed.http.listen == f"127.0.0.1:{port}"
+    assert any(note.startswith("webrtc.listen") for note in notes)
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,7 @@ def test_service_links_of_a_container_platform_are_not_ours() -> None:
         ("[log]\nlevel = 'loud'\n", "one of debug, info, warning, error"),
         ("vhosts = ['default']\n", "vhosts: 'default' exists already"),
         ("vhosts = ['a b']\n", "expected host names, not 'a b'"),
-        ("[[relay]]\nsource = 'live/a'\n", "expected an rtmp(s):// URL on one side"),
+        ("[[relay]]\nsource = 'live/a'\n", "expected an rtmp(s)://, whep(s)://"),
         (
             "[[relay]]\nsource = 'rtmp://h/a/b'\ndestination = 'x'\n",
             "relay: table 1: expected app/name on the local side, not 'x'",
@@ -171,6 +171,18 @@ def test_service_links_of_a_container_platform_are_not_ours() -> None:
             "on_demand is for relays that pull",
         ),
         ("[[relay]]\nsource='rtmp://h'\ndestination='a/b'\n", "rtmp(s)://host[:port]"),
+        (
+            "[[relay]]\nsource='whip://h/x'\ndestination='a/b'\n",
+            "whip:// cannot be pulled from: expected whep(s)://",
+        ),
+        (
+            "[[relay]]\nsource='a/b'\ndestination='wheps://h/x'\n",
+            "wheps:// cannot be pushed to: expected whip(s)://",
+        ),
+        (
+            "[[relay]]\nsource='whep:///x'\ndestination='a/b'\n",
+            "expected whep(s)://[token@]host[:port]/path: no host",
+        ),
         ("http = [\n", "expected TOML: "),
         (b"\xff", "expected TOML in UTF-8"),
         ("[auth]\npublish = 'token'\n", "auth.publish: token lets nobody publish"),
@@ -215,6 +227,25 @@ def test_an_open_api_is_refused_unless_allowed(listen: str) -> None:
     load(None, [f"api.srs.listen={listen}", "api.allow_open=true"], {})
     secured = ["api.srs.username=u", "api.srs.password=p"]
     load(None, [f"api.srs.listen={listen}", *secured], {})
+
+
+@pytest.mark.parametrize("key", ["listen", "https_listen"])
+@pytest.mark.parametrize("guard", ["tokens=t", "secret=s"])
+def test_another_api_needs_its_own_guard(tmp_path: Path, key: str, guard: str) -> None:
+    cert, pem = certificate(tmp_path)
+    sets = [f"http.cert={cert}", f"http.key={pem}"]
+    sets += [
+        f"api.live777.{key}=0.0.0.0:7777",
+        "api.live777.strategy.auto_delete_whip=0",
+    ]
+    srs = ["api.srs.username=u", "api.srs.password=p"]
+    if key == "https_listen":
+        sets.append("api.live777.listen=")
+    line = refusal(*sets, *srs)
+    assert f"api.live777.{key}" in line
+    assert "expected api.live777.tokens or secret" in line
+    settings = load(None, [*sets, f"api.live777.{guard}"], {})
+    assert settings.api.live777.strategy.auto_delete_whip == 0
 
 
 def test_an_open_https_api_is_refused_too(tmp_path: Path) -> None:
@@ -391,3 +422,37 @@ def test_the_reference_names_every_key() -> None:
 def test_the_example_file_is_valid() -> None:
     example = Path(__file__).parents[2] / "deploy" / "penstock.toml"
     load(str(example), [], {})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("ice_servers", "stun:stun.example.org"),
+        ("ice_servers", "stuns:stun.example.org:5349"),
+        ("ice_servers", "turn:turn.example.org:3478?transport=udp"),
+        ("ice_servers", "turns:[2001:db8::1]:5349"),
+        ("public_addresses", "203.0.113.7"),
+        ("public_addresses", "2001:db8::7"),
+    ],
+)
+def test_addresses_that_clients_are_told_are_taken(key: str, value: str) -> None:
+    """RFC 7064 §3.1; RFC 7065 §3.1."""
+    settings = load(None, [f"webrtc.{key}=['{value}']"], {})
+    assert getattr(settings.webrtc, key) == [value]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("ice_servers", "stun.example.org:3478", "expected a URL"),
+        ("ice_servers", "stun:", "expected a URL"),
+        ("ice_servers", "turn:host:port", "expected a URL"),
+        ("public_addresses", "example.org", "expected an IP address"),
+        ("public_addresses", "0.0.0.0", "of one machine"),
+        ("public_addresses", "224.0.0.1", "of one machine"),
+    ],
+)
+def test_addresses_that_clients_could_not_use_are_refused(
+    key: str, value: str, expected: str
+) -> None:
+    assert expected in refusal(f"webrtc.{key}=['{value}']")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sansmedia.amf import amf0
 from sansmedia.codecs import Codec
@@ -341,6 +341,11 @@ def test_frames_before_their_configuration_are_counted() -> None:
         ),
         max_size=20,
     )
+)
+@example(
+    # G.711, a codec nobody knows, and back: 8,000 Hz, 1,000 and 8,000 again.
+    messages=[(MediaKind.AUDIO, 0, b"p\x00")] * 2
+    + [(MediaKind.AUDIO, 0, bytes(2)), (MediaKind.AUDIO, 0, b"p\x00")]
 )
 def test_damage_is_counted_and_costs_its_message_alone(
     messages: list[tuple[MediaKind, int, bytes]],

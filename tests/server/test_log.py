@@ -204,6 +204,9 @@ def test_secrets_in_queries_are_masked(query: str, masked: str) -> None:
         ("rtmp://[::1]:1935/live/s", "rtmp://[::1]:1935/live/s"),
         ("rtmp://h/live#token=abc", "rtmp://h/live#token=***"),
         ("http://h/page?a=1#key=abc", "http://h/page?a=1#key=***"),
+        ("wheps://abc@h:1/x?a=1", "wheps://***@h:1/x?a=1"),
+        ("whip://ab:c@h/x", "whip://***@h/x"),
+        ("whep://h/live/a/whep", "whep://h/live/a/whep"),
         ("no url at all", "no url at all"),
     ],
 )

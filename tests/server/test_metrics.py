@@ -36,6 +36,7 @@ SERVER = ServerView(
     bytes_received=10,
     bytes_sent=20,
     loop_stall_s=0.0015,
+    datagrams_strange=5,
     refusals=(("token", 4), ("limit", 2)),
 )
 STREAM = StreamView(
@@ -118,6 +119,7 @@ async def test_the_server_and_its_sessions_are_measured(control_of: ControlOf) -
     assert got["penstock_refusals_total", "token"] == 4
     assert got["penstock_sent_bytes_total", ""] == 20
     assert got["penstock_loop_stall_max_seconds", ""] == 0.0015
+    assert got["penstock_datagrams_strange_total", ""] == 5
     assert any(name == "penstock_build_info" for name, _ in got)
 
 

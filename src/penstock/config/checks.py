@@ -40,6 +40,7 @@ def _check_certificates(settings: Settings, origin: Origin) -> None:
         ("http", http.cert, http.key),
         ("rtmps", settings.rtmps.cert, settings.rtmps.key),
         ("api.srs", settings.api.srs.cert, settings.api.srs.key),
+        ("api.live777", settings.api.live777.cert, settings.api.live777.key),
     ]
     for section, cert, key in pairs:
         if bool(cert) != bool(key):
@@ -54,6 +55,11 @@ def _check_certificates(settings: Settings, origin: Origin) -> None:
     secure = [
         ("rtmps.listen", settings.rtmps.listen, settings.rtmps.cert),
         ("api.srs.https_listen", settings.api.srs.https_listen, settings.api.srs.cert),
+        (
+            "api.live777.https_listen",
+            settings.api.live777.https_listen,
+            settings.api.live777.cert,
+        ),
     ]
     for name, listen, cert in secure:
         if listen and not (cert or http.cert):
@@ -106,6 +112,8 @@ def _check_listeners(settings: Settings, origin: Origin) -> None:
         ("rtmps.listen", settings.rtmps.listen),
         ("api.srs.listen", settings.api.srs.listen),
         ("api.srs.https_listen", settings.api.srs.https_listen),
+        ("api.live777.listen", settings.api.live777.listen),
+        ("api.live777.https_listen", settings.api.live777.https_listen),
         ("metrics.listen", settings.metrics.listen),
     ]
     for name, text in listeners:
@@ -130,19 +138,38 @@ def _check_apis(settings: Settings, origin: Origin) -> None:
         )
         name = f"api.srs.{have}"
         raise ConfigError(origin(name), name, f"expected api.srs.{lack} beside it")
-    if srs.username or settings.api.allow_open:
+    live777 = settings.api.live777
+    if settings.api.allow_open:
         return
-    for name, text in (
-        ("api.srs.listen", srs.listen),
-        ("api.srs.https_listen", srs.https_listen),
+    srs_guard = bool(srs.username), "api.srs.username and password"
+    live777_guard = (
+        bool(live777.tokens or live777.secret),
+        "api.live777.tokens or secret",
+    )
+    for (is_guarded, guard), listeners in (
+        (
+            srs_guard,
+            [
+                ("api.srs.listen", srs.listen),
+                ("api.srs.https_listen", srs.https_listen),
+            ],
+        ),
+        (
+            live777_guard,
+            [
+                ("api.live777.listen", live777.listen),
+                ("api.live777.https_listen", live777.https_listen),
+            ],
+        ),
     ):
-        if text and not is_loopback(parse_address(text).host):
-            raise ConfigError(
-                origin(name),
-                name,
-                f"{text} is open to others: expected api.srs.username and password, "
-                "a loopback address, or api.allow_open = true",
-            )
+        for name, text in listeners:
+            if text and not is_guarded and not is_loopback(parse_address(text).host):
+                raise ConfigError(
+                    origin(name),
+                    name,
+                    f"{text} is open to others: expected {guard}, a loopback address, "
+                    "or api.allow_open = true",
+                )
 
 
 def _check_auth(settings: Settings, origin: Origin) -> None:

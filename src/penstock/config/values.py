@@ -8,6 +8,9 @@ import os
 import tomllib
 from urllib.parse import urlsplit
 
+from sansmedia.sansio import ProtocolError
+from sansmedia.whip import decode_address
+
 from penstock.settings import RelaySettings
 
 from .address import parse_address
@@ -123,10 +126,11 @@ def _judge_relays(value: object) -> list[RelaySettings]:
 
 
 def _judge_relay(relay: RelaySettings) -> None:
-    remote = [_is_rtmp(relay.source), _is_rtmp(relay.destination)]
+    remote = [_is_remote(relay.source, True), _is_remote(relay.destination, False)]
     if remote.count(True) != 1:
         raise ValueError(
-            "expected an rtmp(s):// URL on one side and app/name on the other"
+            "expected an rtmp(s)://, whep(s):// (source) or whip(s):// (destination) "
+            "URL on one side and app/name on the other"
         )
     local = relay.destination if remote[0] else relay.source
     parts = local.split("/")
@@ -134,6 +138,27 @@ def _judge_relay(relay: RelaySettings) -> None:
         raise ValueError(f"expected app/name on the local side, not {local!r}")
     if relay.on_demand and not remote[0]:
         raise ValueError("on_demand is for relays that pull")
+
+
+def _is_remote(text: str, is_source: bool) -> bool:
+    return _is_rtmp(text) or _is_webrtc(text, is_source)
+
+
+def _is_webrtc(text: str, is_source: bool) -> bool:
+    scheme, found, _ = text.partition("://")
+    if not found or scheme not in ("whip", "whips", "whep", "wheps"):
+        return False
+    expected = "whep" if is_source else "whip"
+    try:
+        address = decode_address(text)
+    except ProtocolError as error:
+        raise ValueError(
+            f"expected {expected}(s)://[token@]host[:port]/path: {error.reason}"
+        ) from None
+    if address.plays is not is_source:
+        verb = "pulled from" if is_source else "pushed to"
+        raise ValueError(f"{scheme}:// cannot be {verb}: expected {expected}(s)://")
+    return True
 
 
 def _is_rtmp(text: str) -> bool:
@@ -155,6 +180,10 @@ def _judge_text(key: Key, value: str) -> None:
         parse_address(value)
     elif key.form == "network":
         _judge_network(value)
+    elif key.form == "ip":
+        _judge_ip(value)
+    elif key.form == "ice":
+        _judge_ice(value)
     elif key.form == "hook":
         if not value.startswith(("http://", "https://")) or not _host_of(value):
             raise ValueError("expected an http:// or https:// URL")
@@ -173,6 +202,23 @@ def _judge_network(value: str) -> None:
         raise ValueError(
             f'expected an address or a network, as "10.0.0.0/8", not {value!r}'
         ) from None
+
+
+def _judge_ip(value: str) -> None:
+    try:
+        address = ipaddress.ip_address(value)
+    except ValueError:
+        raise ValueError(f"expected an IP address, not {value!r}") from None
+    if address.is_unspecified or address.is_multicast:
+        raise ValueError(f"expected an address of one machine, not {value!r}")
+
+
+def _judge_ice(value: str) -> None:
+    # RFC 7064 §3.1, RFC 7065 §3.1.
+    scheme, _, rest = value.partition(":")
+    host = rest.partition("?")[0]
+    if scheme not in ("stun", "stuns", "turn", "turns") or not _host_of(f"x://{host}"):
+        raise ValueError(f'expected a URL as "stun:host:3478", not {value!r}')
 
 
 def _judge_origin(value: str) -> None:

@@ -6,6 +6,7 @@ from .errors import (
     Forbidden,
     Invalid,
     NotFound,
+    Unacceptable,
     Unavailable,
 )
 from .hooks import HookAction, HookEvent, HookFormat, HookRequest
@@ -20,6 +21,7 @@ from .views import (
     TrackView,
     VhostView,
 )
+from .webrtc import WebRtcAnswer, WebRtcOffer
 
 __all__ = [
     "Conflict",
@@ -39,6 +41,9 @@ __all__ = [
     "SessionView",
     "StreamView",
     "TrackView",
+    "Unacceptable",
     "Unavailable",
     "VhostView",
+    "WebRtcAnswer",
+    "WebRtcOffer",
 ]

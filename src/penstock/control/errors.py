@@ -8,6 +8,7 @@ __all__ = [
     "Forbidden",
     "Invalid",
     "NotFound",
+    "Unacceptable",
     "Unavailable",
 ]
 
@@ -34,3 +35,7 @@ class Forbidden(ControlError):
 
 class Unavailable(ControlError):
     """Needs something that this server does not have or has switched off."""
+
+
+class Unacceptable(ControlError):
+    """Well-formed, but it asks for nothing that this server can do."""

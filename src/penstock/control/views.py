@@ -54,11 +54,13 @@ class TrackView:
     language: str = ""
     name: str = ""
     rfc6381: str = ""
+    group: str = ""
+    """Alternates of one source share it: "simulcast", whose layers are `name`."""
 
 
 @attrs.frozen
 class StreamView:
-    """One stream: it exists while it has a publisher or any viewer."""
+    """One stream: it exists while it is used, and until told if it is reserved."""
 
     id: str
     """128-bit id, 32 hex digits, new each time the entry is made."""
@@ -93,6 +95,13 @@ class StreamView:
     """Frames skipped for slow viewers, in all."""
     damaged_messages: int = 0
     """What publishers sent and nobody could read, in all."""
+    reserved: bool = False
+    """A command keeps the entry while nobody publishes or plays."""
+    publisher_left_at: float | None = None
+    """Unix seconds; None before any publisher left and while there is one."""
+    viewers_left_at: float | None = None
+    """Unix seconds when the last viewer left, or the entry was made; None while there
+    is one."""
 
 
 @attrs.frozen
@@ -102,7 +111,7 @@ class SessionView:
     id: str
     """128-bit id, 32 hex digits."""
     protocol: str
-    """"rtmp", "rtmps", "http-flv", "ws-flv", "http-fmp4", "ws-fmp4"."""
+    """"rtmp", "rtmps", "http-flv", "ws-flv", "http-fmp4", "ws-fmp4", "whip", "whep"."""
     role: str
     """"publish", "play", or "connect" until the client says what it wants."""
     stream_id: str | None
@@ -133,6 +142,14 @@ class SessionView:
     """Octets of the ring that a viewer has still to take."""
     dropped_frames: int
     relay_id: str | None = None
+    connection: str = "connected"
+    """"new", "connecting", "connected", "disconnected", "failed" or "closed"."""
+    source_url: str = ""
+    """Where a relay's leg takes its stream from, secrets masked; "" for others."""
+    target_url: str = ""
+    """Where it publishes its stream, secrets masked; "" for others."""
+    remote_session_url: str = ""
+    """The session of WHIP or WHEP at the other server, once it is there."""
 
 
 @attrs.frozen
@@ -205,3 +222,12 @@ class ServerView:
     """Tasks that live on the event loop."""
     refusals: tuple[tuple[str, int], ...] = ()
     """Sessions refused since the start, by reason (one constant word each)."""
+    datagrams_received: int = 0
+    """At the ports of WebRTC, since the start."""
+    datagrams_sent: int = 0
+    datagrams_dropped: int = 0
+    """Not sent, because the kernel had no room for them."""
+    datagrams_unreachable: int = 0
+    """Not sent, because there was no way to their peer."""
+    datagrams_strange: int = 0
+    """Received from nobody that belongs to a session."""

@@ -30,7 +30,7 @@ from sansmedia.flv.video import (
 from sansmedia.rtmp import MediaKind, MediaMessage
 from sansmedia.sansio import ProtocolError
 
-from penstock.media import Frame, Track, TrackKind, rescale
+from penstock.media import Frame, Track, TrackKind
 from penstock.media.timeline import AudioClock, MillisecondTimeline
 
 from .describe import completed, is_complete
@@ -319,9 +319,10 @@ class FlvToFrames:
             raise ProtocolError("more than 32 tracks", code="limit")
         state = _TrackState(track, sent)
         if old is not None and old.last_dts >= 0:
-            # Time must not step back because a track changed its codec or clock.
-            rates = old.track.clock_rate, track.clock_rate
-            state.last_dts = rescale(old.last_dts, *rates)
+            # Time must not step back because a track changed its codec or clock, nor
+            # when it changes back: rounded up.
+            ticks = old.last_dts * track.clock_rate
+            state.last_dts = -(-ticks // old.track.clock_rate)
         self._tracks[name] = state
         self._announced.append(track)
         return state

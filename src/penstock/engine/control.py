@@ -6,24 +6,97 @@ import os
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 import trio
+from sansmedia.sansio import ProtocolError, UsageError
 
 from penstock.control import (
+    Conflict,
+    ControlError,
+    Forbidden,
+    Invalid,
     ListenerView,
     NotFound,
     RelayView,
     ServerView,
     SessionView,
     StreamView,
+    Unacceptable,
+    Unavailable,
     VhostView,
+    WebRtcAnswer,
+    WebRtcOffer,
 )
+from penstock.media import TrackKind
 from penstock.slices import in_slices
 
 from .engine import Engine
+from .registry import Refusal
+from .session import StreamKey
 from .views import session_view, stream_view, vhost_view
 
 __all__ = ["EngineControl"]
+
+
+class WebRtc(Protocol):
+    """Who starts sessions of WebRTC; `penstock.sessions.webrtc` has it."""
+
+    async def offer(self, offer: WebRtcOffer) -> WebRtcAnswer:
+        """Answer an offer. Raises: Refusal, ProtocolError, ControlError."""
+        ...
+
+    def trickle(
+        self,
+        session_id: str,
+        *,
+        ufrag: str,
+        pwd: str,
+        candidates: tuple[str, ...],
+        end: bool,
+    ) -> tuple[str, str] | None:
+        """Take candidates or credentials. Raises: KeyError, UsageError, Invalid."""
+        ...
+
+    def ufrag_of(self, session_id: str) -> str | None:
+        """Return our user name fragment of a session."""
+        ...
+
+    def figures(self) -> dict[str, int]:
+        """Return the counters of `ServerView` that begin with ``datagrams_``."""
+        ...
+
+    def select_layer(self, session_id: str, layer: str) -> None:
+        """Send a viewer another layer. Raises: KeyError."""
+        ...
+
+    def mute(self, session_id: str, kind: TrackKind, *, muted: bool) -> None:
+        """Leave a kind out of what a viewer gets. Raises: KeyError."""
+        ...
+
+
+class WebRtcCalls(Protocol):
+    """Who opens sessions at other servers; `penstock.sessions.webrtc_relay` has it."""
+
+    async def pull(self, key: StreamKey, url: str, authorization: str) -> str:
+        """Publish what another server plays. Raises: Refusal, ControlError."""
+        ...
+
+    async def push(self, key: StreamKey, url: str, authorization: str) -> str:
+        """Publish a stream at another server. Raises: Refusal, ControlError."""
+        ...
+
+
+_REFUSALS: dict[str, type[ControlError]] = {
+    "busy": Conflict,
+    "limit": Unavailable,
+    "absent": NotFound,
+    "request": Invalid,
+}
+
+
+def _refused(refusal: Refusal) -> ControlError:
+    return _REFUSALS.get(refusal.kind, Forbidden)(refusal.reason)
 
 
 class EngineControl:
@@ -35,6 +108,8 @@ class EngineControl:
         version: Of penstock.
         reload: Reads the configuration again.
         relays: Gives the relays' views.
+        webrtc: Starts sessions of WebRTC.
+        calls: Opens such sessions at other servers.
     """
 
     def __init__(
@@ -45,6 +120,8 @@ class EngineControl:
         version: str,
         reload: Callable[[], Awaitable[None]],
         relays: Callable[[], list[RelayView]],
+        webrtc: WebRtc,
+        calls: WebRtcCalls,
     ) -> None:
         self.listeners: tuple[ListenerView, ...] = ()
         self._engine = engine
@@ -53,6 +130,8 @@ class EngineControl:
         self._version = version
         self._reload = reload
         self._relays = relays
+        self._webrtc = webrtc
+        self._calls = calls
         self._started_at = time.time()
         self._started = trio.current_time()
 
@@ -76,6 +155,7 @@ class EngineControl:
             loop_stall_s=engine.loop_stall_s(),
             tasks=trio.lowlevel.current_statistics().tasks_living,
             refusals=tuple(sorted(registry.refusals.items())),
+            **self._webrtc.figures(),
         )
 
     async def vhosts(self) -> list[VhostView]:
@@ -94,6 +174,29 @@ class EngineControl:
         if stream is None:
             raise NotFound(f"no stream {stream_id}")
         return stream_view(stream)
+
+    async def find_stream(self, vhost: str, app: str, name: str) -> StreamView:
+        """Return the stream of that key. Raises: NotFound."""
+        stream = self._engine.registry.streams.get(StreamKey(vhost, app, name))
+        if stream is None:
+            raise NotFound(f"no stream {app}/{name}")
+        return stream_view(stream)
+
+    async def reserve_stream(self, vhost: str, app: str, name: str) -> StreamView:
+        """Keep a stream's entry. Raises: Invalid, Unavailable."""
+        try:
+            stream = self._engine.registry.reserve(StreamKey(vhost, app, name))
+        except Refusal as refusal:
+            raise _refused(refusal) from None
+        return stream_view(stream)
+
+    async def destroy_stream(self, stream_id: str, reason: str) -> None:
+        """End a stream's sessions and forget it. Raises: NotFound."""
+        registry = self._engine.registry
+        stream = registry.streams_by_id.get(stream_id)
+        if stream is None:
+            raise NotFound(f"no stream {stream_id}")
+        await registry.destroy(stream, reason)
 
     async def sessions(self) -> list[SessionView]:
         """Return every media session, ascending by id."""
@@ -114,9 +217,84 @@ class EngineControl:
             raise NotFound(f"no session {session_id}")
         session.kick(reason)
 
+    async def wait_changed(self, seen: int) -> int:
+        """Wait until streams or sessions have changed; return how often they have."""
+        return await self._engine.registry.wait_changed(seen)
+
     async def relays(self) -> list[RelayView]:
         """Return the relays."""
         return self._relays()
+
+    async def offer_webrtc(self, offer: WebRtcOffer) -> WebRtcAnswer:
+        """Answer an offer. Raises: ControlError."""
+        try:
+            return await self._webrtc.offer(offer)
+        except Refusal as refusal:
+            raise _refused(refusal) from None
+        except ProtocolError as error:
+            wrong = error.code in ("unsupported", "incomplete")
+            kind = Unacceptable if wrong else Invalid
+            raise kind(str(error)) from None
+
+    async def patch_webrtc(
+        self,
+        session_id: str,
+        *,
+        ufrag: str = "",
+        pwd: str = "",
+        candidates: tuple[str, ...] = (),
+        end: bool = False,
+    ) -> tuple[str, str] | None:
+        """Take a client's candidates or credentials. Raises: NotFound, Invalid."""
+        try:
+            return self._webrtc.trickle(
+                session_id, ufrag=ufrag, pwd=pwd, candidates=candidates, end=end
+            )
+        except KeyError:
+            raise NotFound(f"no session {session_id}") from None
+        except UsageError as error:
+            raise Invalid(str(error)) from None
+
+    async def webrtc_ufrag(self, session_id: str) -> str:
+        """Return our user name fragment. Raises: NotFound."""
+        ufrag = self._webrtc.ufrag_of(session_id)
+        if ufrag is None:
+            raise NotFound(f"no session {session_id}")
+        return ufrag
+
+    async def select_layer(self, session_id: str, layer: str) -> None:
+        """Send a WebRTC viewer another layer. Raises: NotFound."""
+        try:
+            self._webrtc.select_layer(session_id, layer)
+        except KeyError:
+            raise NotFound(f"no WebRTC viewer {session_id}") from None
+
+    async def mute(self, session_id: str, kind: str, *, muted: bool) -> None:
+        """Leave a kind out of what a WebRTC viewer gets. Raises: NotFound."""
+        try:
+            self._webrtc.mute(session_id, TrackKind(kind), muted=muted)
+        except KeyError:
+            raise NotFound(f"no WebRTC viewer {session_id}") from None
+
+    async def cascade_pull(
+        self, *, vhost: str, app: str, name: str, url: str, authorization: str
+    ) -> str:
+        """Publish what another server plays. Raises: ControlError."""
+        key = StreamKey(vhost, app, name)
+        try:
+            return await self._calls.pull(key, url, authorization)
+        except Refusal as refusal:
+            raise _refused(refusal) from None
+
+    async def cascade_push(
+        self, *, vhost: str, app: str, name: str, url: str, authorization: str
+    ) -> str:
+        """Publish a stream at another server. Raises: ControlError."""
+        key = StreamKey(vhost, app, name)
+        try:
+            return await self._calls.push(key, url, authorization)
+        except Refusal as refusal:
+            raise _refused(refusal) from None
 
     async def reload(self) -> None:
         """Read the configuration again. Raises: Invalid."""

@@ -91,12 +91,14 @@ class Engine:
     async def admit_viewer(self, session: Session, key: StreamKey) -> Stream:
         """Ask whether a session may play a stream; return the stream.
 
+        The stream is kept for it until its viewer is detached, or `Stream.part`.
+
         Raises:
             Refusal: it may not, or nobody publishes and nobody may wait.
         """
         registry = self.registry
         stream = registry.streams.get(key)
-        absent = stream is None or not stream.is_claimed
+        absent = stream is None or not (stream.is_claimed or stream.reserved)
         if absent and not self.settings.stream.wait_for_publisher_s:
             raise Refusal("nobody publishes this stream", "absent")
         session.role = Role.PLAY
@@ -110,6 +112,8 @@ class Engine:
             raise
         # Another session may have let go of an unused entry meanwhile.
         session.stream = stream = registry.stream(key, session.tc_url)
+        stream.join(session)
+        registry.note_change()
         return stream
 
     # -- totals ---------------------------------------------------------------------

@@ -61,8 +61,10 @@ def in_networks(address: str, networks: Iterable[str]) -> bool:
     )
 
 
-def _has_token(parameters: str, tokens: Iterable[str]) -> bool:
-    given = [v for k, v in parse_qsl(parameters) if k == "token"]
+def _has_token(session: Session, tokens: Iterable[str]) -> bool:
+    given = [v for k, v in parse_qsl(session.parameters) if k == "token"]
+    if session.token:
+        given.append(session.token)
     found = False
     for token in tokens:
         for value in given:
@@ -135,26 +137,28 @@ class Gate:
         """Ask whether a session may publish. Raises: Refusal."""
         auth = self.auth
         self._check_address(session, auth.publish_allow, auth.publish_deny)
-        self._check_mode(
-            session,
-            auth.publish,
-            auth.publish_tokens,
-            hooked=self.callbacks.has(HookAction.PUBLISH),
-            verb="publish",
-        )
+        if not session.authorized:
+            self._check_mode(
+                session,
+                auth.publish,
+                auth.publish_tokens,
+                hooked=self.callbacks.has(HookAction.PUBLISH),
+                verb="publish",
+            )
         await self._ask(HookAction.PUBLISH, session)
 
     async def play(self, session: Session) -> None:
         """Ask whether a session may play. Raises: Refusal."""
         auth = self.auth
         self._check_address(session, auth.play_allow, auth.play_deny)
-        self._check_mode(
-            session,
-            auth.play,
-            auth.play_tokens,
-            hooked=self.callbacks.has(HookAction.PLAY),
-            verb="play",
-        )
+        if not session.authorized:
+            self._check_mode(
+                session,
+                auth.play,
+                auth.play_tokens,
+                hooked=self.callbacks.has(HookAction.PLAY),
+                verb="play",
+            )
         self._check_bandwidth(session.address)
         await self._ask(HookAction.PLAY, session)
 
@@ -180,7 +184,7 @@ class Gate:
         hooked: bool,
         verb: str,
     ) -> None:
-        if mode == "open" or (tokens and _has_token(session.parameters, tokens)):
+        if mode == "open" or (tokens and _has_token(session, tokens)):
             return
         if mode == "private":
             if hooked or is_private(session.address):

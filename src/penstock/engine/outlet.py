@@ -90,6 +90,11 @@ class Outlet:
         self._flush_needed = trio.Event()
         self._round_running = False
 
+    @property
+    def ended(self) -> str:
+        """Why the form cannot go on, or ""."""
+        return self.converter.ended
+
     # -- the ring ---------------------------------------------------------------
 
     def unit(self, index: int) -> Unit:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import attrs
 import trio
 
+from penstock.media.timeline import MillisecondTimeline
 from penstock.slices import in_slices
 
-from .outlet import Outlet
 from .rates import RateWindow
 from .session import Role, Session, StreamKey
-from .stream import Publication, Stream, StreamPolicy
-from .unit import Converter, Form
+from .stream import Publication, Stream, StreamPolicy, Timeline
+from .unit import Conversions
 
 __all__ = ["MAX_NAME", "Refusal", "Registry", "VhostTotals", "check_key"]
 
@@ -79,9 +79,10 @@ class Registry:
 
     Args:
         policy: How new streams behave; may be replaced by a reload.
-        make_converter: Gives the converter of a wire form.
-        nursery: Where outlets' flush tasks run.
-        max_streams: Bound on stream entries, 0 for none.
+        conversions: What makes wire forms.
+        nursery: Where streams' tasks run.
+        max_streams: Bound on stream entries with a publisher, and on those without;
+            0 for none.
         replace_publisher: A second publisher takes over instead of being refused.
     """
 
@@ -89,7 +90,7 @@ class Registry:
         self,
         policy: StreamPolicy,
         *,
-        make_converter: Callable[[Form], Converter],
+        conversions: Conversions,
         nursery: trio.Nursery,
         max_streams: int = 0,
         replace_publisher: bool = False,
@@ -104,15 +105,23 @@ class Registry:
         self.sessions_total = 0
         self.session_errors_total = 0
         self.refusals: dict[str, int] = {}
-        self._make_converter = make_converter
+        self.changes = 0
+        """Counts what `wait_changed` waits for."""
+        self._changed = trio.Event()
+        self._conversions = conversions
         self._nursery = nursery
         self._received_before = 0
         self._sent_before = 0
 
     # -- streams ----------------------------------------------------------------------
 
-    def stream(self, key: StreamKey, tc_url: str) -> Stream:
+    def stream(self, key: StreamKey, tc_url: str, *, claims: bool = False) -> Stream:
         """Return the stream of that key, making the entry if there is none.
+
+        Args:
+            key: Which.
+            tc_url: ``app``'s address, as the client knows it.
+            claims: It is for a publisher.
 
         Raises:
             Refusal: there are too many entries, or the key is none that may be.
@@ -120,29 +129,66 @@ class Registry:
         stream = self.streams.get(key)
         if stream is None:
             check_key(key)
-            if self.max_streams and len(self.streams) >= self.max_streams:
-                raise Refusal("too many streams", "limit")
+        is_one_more = stream is None or (claims and not stream.is_claimed)
+        if is_one_more and self._is_full(claimed=claims):
+            raise Refusal("too many streams", "limit")
+        if stream is None:
             stream = Stream(
                 key,
                 self.policy,
-                make_converter=self._make_converter,
-                start_outlet=self._start_outlet,
+                conversions=self._conversions,
+                start_task=self._start_task,
                 created_at=time.time(),
                 tc_url=tc_url,
             )
             self.vhost(key.vhost)
             self.streams[key] = stream
             self.streams_by_id[stream.id] = stream
+            self.note_change()
         return stream
 
-    def _start_outlet(self, outlet: Outlet) -> Callable[[], None]:
+    def _is_full(self, *, claimed: bool) -> bool:
+        """Tell whether there are too many streams that are published, or that are not.
+
+        Counted apart: anybody may wait for streams that never come, and that must keep
+        no publisher out.
+        """
+        most = self.max_streams
+        if not most or len(self.streams) < most:
+            return False
+        return sum(one.is_claimed is claimed for one in self.streams.values()) >= most
+
+    def reserve(self, key: StreamKey) -> Stream:
+        """Return the stream of that key and keep its entry until `destroy`.
+
+        Raises:
+            Refusal: there are too many entries, or the key is none that may be.
+        """
+        stream = self.stream(key, "")
+        stream.reserved = True
+        return stream
+
+    async def destroy(self, stream: Stream, reason: str) -> None:
+        """End the sessions of a stream and forget it; waits a few seconds at most."""
+        stream.reserved = False
+        for session in list(self.sessions.values()):
+            if session.stream is stream:
+                session.kick(reason)
+        self.release(stream)
+        with trio.move_on_after(_TAKEOVER_S):
+            while stream.id in self.streams_by_id:
+                await self.wait_changed(self.changes)
+
+    def _start_task(
+        self, task: Callable[[], Awaitable[None]], name: str
+    ) -> Callable[[], None]:
         scope = trio.CancelScope()
 
         async def run() -> None:
             with scope:
-                await outlet.run_flush()
+                await task()
 
-        self._nursery.start_soon(run, name=f"flush {outlet.form.format}")
+        self._nursery.start_soon(run, name=name)
         return scope.cancel
 
     def release(self, stream: Stream) -> None:
@@ -151,14 +197,40 @@ class Registry:
             del self.streams[stream.key]
             del self.streams_by_id[stream.id]
             stream.close()
+            self.note_change()
 
-    async def claim(self, session: Session, key: StreamKey) -> Publication:
+    # -- news -------------------------------------------------------------------------
+
+    def note_change(self) -> None:
+        """Wake whoever waits: streams or sessions are no longer what they were."""
+        self.changes += 1
+        changed, self._changed = self._changed, trio.Event()
+        changed.set()
+
+    async def wait_changed(self, seen: int) -> int:
+        """Wait until there have been other than ``seen`` changes; return how many."""
+        while self.changes == seen:
+            await self._changed.wait()
+        await trio.lowlevel.checkpoint()
+        return self.changes
+
+    async def claim(
+        self,
+        session: Session,
+        key: StreamKey,
+        make_timeline: Callable[[int], Timeline] = MillisecondTimeline,
+    ) -> Publication:
         """Make ``session`` the publisher of ``key``, alone.
+
+        Args:
+            session: Who publishes.
+            key: What.
+            make_timeline: Gives the clock that its protocol needs.
 
         Raises:
             Refusal: somebody publishes it already (or would not leave), or limits.
         """
-        stream = self.stream(key, session.tc_url)
+        stream = self.stream(key, session.tc_url, claims=True)
         while stream.publication is not None:
             if not self.replace_publisher:
                 raise Refusal("the stream has a publisher already", "busy")
@@ -168,16 +240,19 @@ class Registry:
                 await former.ended.wait()
             if scope.cancelled_caught:
                 raise Refusal("the former publisher does not leave", "busy")
-            stream = self.stream(key, session.tc_url)
+            stream = self.stream(key, session.tc_url, claims=True)
         session.stream = stream
         session.role = Role.PUBLISH
-        return stream.publish(session, time.time())
+        publication = stream.publish(session, time.time(), make_timeline)
+        self.note_change()
+        return publication
 
     def unclaim(self, publication: Publication) -> None:
         """End a publication and let whoever waits for its place go on."""
         stream = publication.session.stream
         if stream is not None:
             stream.unpublish(publication, trio.current_time())
+            self.note_change()
             self.release(stream)
 
     # -- sessions ---------------------------------------------------------------------
@@ -191,6 +266,7 @@ class Registry:
         """Take a session off the list and keep its totals."""
         if self.sessions.pop(session.id, None) is None:
             return
+        self.note_change()
         self.session_errors_total += error
         self._received_before += session.bytes_received
         self._sent_before += session.bytes_sent
@@ -237,6 +313,9 @@ class Registry:
 
     def _tick_stream(self, now: float, stream: Stream) -> None:
         stream.tick(now)
+        if stream.has_news:
+            stream.has_news = False
+            self.note_change()
         self.release(stream)
 
     async def _sample_vhost(self, totals: VhostTotals, now: float) -> None:

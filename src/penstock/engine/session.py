@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 import trio
@@ -12,8 +12,7 @@ import trio
 from .rates import RateWindow
 
 if TYPE_CHECKING:
-    from penstock.net.wire import Wire
-
+    from .packet_viewer import PacketViewer
     from .stream import Stream
     from .viewer import Viewer
 
@@ -53,15 +52,22 @@ class StreamKey:
         return path if self.vhost == "default" else f"{self.vhost}/{path}"
 
 
+class Traffic(Protocol):
+    """Counts the octets of a connection; a `Wire` is one."""
+
+    bytes_received: int
+    bytes_sent: int
+
+
 @attrs.define(eq=False, kw_only=True)
 class Session:
     """One media connection. The session's own task writes it; others read."""
 
     protocol: str
-    """"rtmp", "rtmps", "http-flv", "ws-flv", "http-fmp4", "ws-fmp4"."""
+    """"rtmp", "rtmps", "http-flv", "ws-flv", "http-fmp4", "ws-fmp4", "whip", "whep"."""
     address: str
     port: int
-    wire: Wire | None
+    wire: Traffic | None
     started_at: float
     """Unix seconds."""
     started: float
@@ -71,7 +77,7 @@ class Session:
     """What it did last, when it does nothing any more."""
     key: StreamKey | None = None
     stream: Stream | None = None
-    viewer: Viewer | None = None
+    viewer: Viewer | PacketViewer | None = None
     tc_url: str = attrs.field(default="", converter=_address)
     page_url: str = attrs.field(default="", converter=_text)
     swf_url: str = attrs.field(default="", converter=_text)
@@ -79,7 +85,21 @@ class Session:
     extension: str = ""
     parameters: str = attrs.field(default="", converter=_address)
     """The client's query without "?", as it came."""
+    token: str = attrs.field(default="", repr=False)
+    """Of ``Authorization: Bearer``, for protocols that have it."""
     relay_id: str | None = None
+    authorized: bool = False
+    """An API has judged it by its own rules; see `WebRtcOffer`."""
+    stays: bool = False
+    """A viewer that outlives publishers; see `WebRtcOffer`."""
+    connection: str = "connected"
+    """In the words of RTCPeerConnection's state."""
+    source_url: str = ""
+    """Where a relay's leg takes its stream from."""
+    target_url: str = ""
+    """Where it publishes its stream."""
+    remote_session_url: str = ""
+    """Of WHIP or WHEP, as the other server has named it."""
     id: str = attrs.field(factory=lambda: uuid.uuid4().hex)
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     end_reason: str = ""

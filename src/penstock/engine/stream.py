@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Protocol, TypeAlias
 
 import attrs
 import trio
+from sansmedia.codecs import Codec
 
 from penstock import log
 from penstock.media import Frame, Track, TrackKind
 from penstock.media.timeline import MillisecondTimeline
 
+from .derived import DerivedTracks, Need
 from .outlet import Outlet, RingLimits
+from .packet_outlet import PacketOutlet
+from .packet_viewer import PacketViewer
 from .rates import RateWindow, ShortRate
 from .session import Session, StreamKey
-from .unit import Converter, Form
+from .unit import Conversions, Form
 from .viewer import Viewer, ViewerState
 
-__all__ = ["Publication", "Stream", "StreamPolicy", "TrackMeter"]
+__all__ = ["PACKETS", "Publication", "Stream", "StreamPolicy", "TrackMeter"]
+
+AnyOutlet: TypeAlias = Outlet | PacketOutlet
+AnyViewer: TypeAlias = Viewer | PacketViewer
+
+PACKETS = Form("rtp")
+"""The one RTP form of a stream: payloads are shared, headers are not."""
 
 _LINGER_S = 10.0
 """An outlet without viewers is kept this long: players reconnect."""
@@ -46,6 +57,15 @@ class StreamPolicy:
     merge_s: float = 0.0
 
 
+class Timeline(Protocol):
+    """One publication's time, whatever its protocol."""
+
+    @property
+    def last_ms(self) -> int:
+        """The latest time given out."""
+        ...
+
+
 @attrs.define(eq=False)
 class TrackMeter:
     """What one track has carried."""
@@ -54,6 +74,8 @@ class TrackMeter:
     frames: int = 0
     octets: int = 0
     last_key_dts: int | None = None
+    reorders: bool = False
+    """Pictures are shown in another order than they are decoded in."""
     key_distance_s: float = 0.0
     rate: ShortRate = attrs.field(factory=ShortRate)
 
@@ -64,7 +86,7 @@ class Publication:
 
     session: Session
     epoch: int
-    timeline: MillisecondTimeline
+    timeline: Timeline
     started_at: float
     """Unix seconds."""
     metadata: dict[str, object] = attrs.field(factory=dict)
@@ -98,8 +120,8 @@ class Stream:
     Args:
         key: Its name.
         policy: Bounds and waits.
-        make_converter: Gives the converter for a wire form of this stream.
-        start_outlet: Starts an outlet's flush task and returns what stops it.
+        conversions: What makes wire forms.
+        start_task: Starts a task of this stream and returns what stops it.
         created_at: Unix seconds.
         tc_url: As whoever asked for it first wrote it.
     """
@@ -109,8 +131,8 @@ class Stream:
         key: StreamKey,
         policy: StreamPolicy,
         *,
-        make_converter: Callable[[Form], Converter],
-        start_outlet: Callable[[Outlet], Callable[[], None]],
+        conversions: Conversions,
+        start_task: Callable[[Callable[[], Awaitable[None]], str], Callable[[], None]],
         created_at: float,
         tc_url: str,
     ) -> None:
@@ -119,10 +141,20 @@ class Stream:
         self.policy = policy
         self.created_at = created_at
         self.tc_url = tc_url
+        self.reserved = False
+        """A command keeps this entry; see `Registry.reserve`."""
+        self.audience: set[Session] = set()
+        """Sessions that play, those included whose viewer is still to come."""
+        self.publisher_left_at: float | None = None
+        """Unix seconds; None before any left and while there is a publisher."""
+        self.viewers_left_at: float | None = created_at
+        """Unix seconds; None while there is a viewer."""
+        self.has_news = False
+        """A track has come that nobody has been told of; the registry's tick does."""
         self.publication: Publication | None = None
         self.last_publisher_id: str | None = None
-        self.outlets: dict[Form, Outlet] = {}
-        self.viewers: dict[Viewer, Session] = {}
+        self.outlets: dict[Form, AnyOutlet] = {}
+        self.viewers: dict[AnyViewer, Session] = {}
         self.cache: list[Frame] = []
         self.cache_bytes = 0
         """Memory that the cached frames take."""
@@ -137,12 +169,13 @@ class Stream:
         self.rates = RateWindow()
         self.idle_since: float | None = None
         """When the last publication ended, on the loop's clock."""
-        self._make_converter = make_converter
-        self._start_outlet = start_outlet
-        self._stop_outlet: dict[Outlet, Callable[[], None]] = {}
-        self._outlets: tuple[Outlet, ...] = ()
+        self._conversions = conversions
+        self._start_task = start_task
+        self._stop_outlet: dict[AnyOutlet, Callable[[], None]] = {}
+        self._outlets: tuple[AnyOutlet, ...] = ()
+        self._derived = DerivedTracks(conversions.transcoder, start_task, str(key))
         self._cache_overflown = False
-        self._sent_before: dict[Viewer, int] = {}
+        self._sent_before: dict[AnyViewer, int] = {}
         self._epoch = 0
         self._end_ms = 0
 
@@ -158,15 +191,21 @@ class Stream:
         """True once the publisher sent a frame."""
         return self.publication is not None and self.publication.live_since is not None
 
-    def publish(self, session: Session, started_at: float) -> Publication:
+    def publish(
+        self,
+        session: Session,
+        started_at: float,
+        make_timeline: Callable[[int], Timeline] = MillisecondTimeline,
+    ) -> Publication:
         """Begin a publication; the registry has made sure that there is none."""
         self._epoch += 1
         self.idle_since = None
+        self.publisher_left_at = None
         self.last_publisher_id = session.id
         self.publication = Publication(
             session,
             self._epoch,
-            MillisecondTimeline(self._end_ms),
+            make_timeline(self._end_ms),
             started_at,
             received_before=session.bytes_received,
         )
@@ -179,45 +218,83 @@ class Stream:
         if self.publication is not publication:
             return
         self.publication = None
+        self.publisher_left_at = time.time()
         self.idle_since = now
         self._end_ms = publication.timeline.last_ms
         self.bytes_received += publication.octets_received
         self._forget_cache()
         for outlet in self._outlets:
             outlet.end_publication()
+            if not outlet.viewers and outlet.idle_since is None:
+                outlet.idle_since = now  # it was the publisher's
+        self._derived.keep(())
         publication.ended.set()
 
     def push(self, frame: Frame) -> None:
         """Cache, count and hand one frame to every outlet. Never waits or raises."""
         self._meter(frame)
         self._remember(frame)
+        track = frame.track
+        if not track.id:
+            self._derived.feed(frame)
         for outlet in self._outlets:
-            try:
-                outlet.push(frame)
-            except Exception as error:
-                self._give_up(outlet, error)
-                continue
-            if outlet.converter.ended:
-                self._close_outlet(outlet, outlet.converter.ended)
-            elif (
-                outlet.idle_since is not None
-                and frame.received_at - outlet.idle_since > _LINGER_S
-            ):
-                self._close_outlet(outlet, "")
+            if self._target(outlet.form, track) is None:
+                self._push_to(outlet, frame)  # else it comes by `_push_derived`
 
-    def _attempt(self, outlet: Outlet, step: Callable[[], None]) -> bool:
+    def _push_to(self, outlet: AnyOutlet, frame: Frame) -> None:
+        try:
+            outlet.push(frame)
+        except Exception as error:
+            self._give_up(outlet, error)
+            return
+        if outlet.ended:
+            self._close_outlet(outlet, outlet.ended)
+        elif (
+            outlet.idle_since is not None
+            and frame.received_at - outlet.idle_since > _LINGER_S
+        ):
+            self._close_outlet(outlet, "")
+
+    def _target(self, form: Form, track: Track) -> Codec | None:
+        """Return the codec that a form needs a track in; None for the track's own."""
+        if track.is_audio:
+            return form.sound_for(track)
+        if form == PACKETS and track.codec is Codec.H264 and self._reorders(track):
+            # Browsers show no B-frames in WebRTC: libwebrtc tells its decoder that
+            # there are none, and takes a picture out of order for a fault.
+            return Codec.H264
+        return None
+
+    def _reorders(self, track: Track) -> bool:
+        publication = self.publication
+        meter = publication and publication.meters.get((track.kind, track.id))
+        return bool(meter and meter.reorders)
+
+    def _push_derived(self, need: Need, frames: list[Frame]) -> None:
+        """Hand out what a main track has been turned into."""
+        kind, codec = need
+        publication = self.publication
+        meter = publication and publication.meters.get((kind, 0))
+        if not meter:
+            return
+        for outlet in self._outlets:
+            if self._target(outlet.form, meter.track) is codec:
+                for frame in frames:
+                    self._push_to(outlet, frame)
+
+    def _attempt(self, outlet: AnyOutlet, step: Callable[[], None]) -> bool:
         """Do something that runs a converter; its failure ends the outlet alone."""
         try:
             step()
         except Exception as error:
             self._give_up(outlet, error)
             return False
-        if outlet.converter.ended:
-            self._close_outlet(outlet, outlet.converter.ended)
+        if outlet.ended:
+            self._close_outlet(outlet, outlet.ended)
             return False
         return True
 
-    def _give_up(self, outlet: Outlet, error: Exception) -> None:
+    def _give_up(self, outlet: AnyOutlet, error: Exception) -> None:
         form = outlet.form
         log.exception(
             "converter failed",
@@ -233,10 +310,25 @@ class Stream:
         """Take a track before its first frame, or its new configuration."""
         if self.publication is not None:
             name = (track.kind, track.id)
+            self.has_news |= name not in self.publication.meters
             meter = self.publication.meters.setdefault(name, TrackMeter(track))
             meter.track = track
         for outlet in self._outlets:
-            self._attempt(outlet, partial(outlet.announce, track, now))
+            carried = self._carried(outlet, track)
+            if carried is not None:
+                self._attempt(outlet, partial(outlet.announce, carried, now))
+
+    def _carried(self, outlet: AnyOutlet, track: Track) -> Track | None:
+        """Return a track as an outlet carries it; None if it cannot."""
+        target = self._target(outlet.form, track)
+        if target is None:
+            return track
+        if track.id:
+            return None
+        derived = self._derived.track_for(track, target, self._push_derived)
+        if isinstance(outlet, PacketOutlet) and track.is_video:
+            outlet.request_key_frame = self._derived.request_key_frame
+        return derived
 
     def _meter(self, frame: Frame) -> None:
         publication = self.publication
@@ -254,6 +346,9 @@ class Stream:
         publication.octets += size
         if track.is_video:
             self.video_frames += 1
+            if frame.pts != frame.dts and not meter.reorders:
+                meter.reorders = True
+                self._note_reordering(track, frame.received_at)
             if frame.random_access:
                 if meter.last_key_dts is not None:
                     ticks = frame.dts - meter.last_key_dts
@@ -261,6 +356,13 @@ class Stream:
                 meter.last_key_dts = frame.dts
         if publication.live_since is None:
             publication.live_since = time.time()
+
+    def _note_reordering(self, track: Track, now: float) -> None:
+        """The first picture out of order has come: RTP needs another track."""
+        outlet = self.outlets.get(PACKETS)
+        carried = None if outlet is None else self._carried(outlet, track)
+        if outlet is not None and carried is not None:
+            self._attempt(outlet, partial(outlet.announce, carried, now))
 
     def set_metadata(self, values: dict[str, object], now: float) -> None:
         """Keep the publisher's metadata and pass it to viewers."""
@@ -308,35 +410,78 @@ class Stream:
 
     # -- watching -------------------------------------------------------------------
 
+    def join(self, session: Session) -> None:
+        """Count a session among the audience: it plays, or is about to."""
+        self.audience.add(session)
+        self.viewers_left_at = None
+
+    def part(self, session: Session) -> None:
+        """Let go of a session that has no viewer (any more)."""
+        if session in self.audience:
+            self.audience.discard(session)
+            if not self.audience:
+                self.viewers_left_at = time.time()
+
     def attach(self, viewer: Viewer, form: Form, session: Session, now: float) -> None:
         """Give a viewer the units of ``form`` from the newest key unit on."""
+        outlet = self._outlet_for(viewer, form, session)
+        if outlet is not None:
+            assert isinstance(outlet, Outlet)
+            outlet.attach(viewer, now)
+
+    def attach_packets(
+        self, viewer: PacketViewer, session: Session, now: float
+    ) -> None:
+        """Give a viewer RTP, from the cached pictures on."""
+        outlet = self._outlet_for(viewer, PACKETS, session)
+        if outlet is not None:
+            assert isinstance(outlet, PacketOutlet)
+            outlet.attach(viewer, now)
+
+    def _outlet_for(
+        self, viewer: AnyViewer, form: Form, session: Session
+    ) -> AnyOutlet | None:
         self.viewers[viewer] = session
+        self.join(session)
         self._sent_before.setdefault(viewer, session.bytes_sent)
         outlet = self.outlets.get(form)
         if outlet is None:
             outlet = self._open_outlet(form)
-        if outlet.converter.ended:
-            viewer.finish(outlet.converter.ended)
+        if outlet.ended:
+            viewer.finish(outlet.ended)
         elif form in self.outlets:
-            outlet.attach(viewer, now)
+            return outlet
         else:
             viewer.finish(_UNCONVERTIBLE)
+        return None
 
-    def pause(self, viewer: Viewer, now: float) -> None:
+    def pause(self, viewer: AnyViewer, now: float) -> None:
         """Stop giving units to a viewer that stays; `attach` goes on."""
-        if viewer.outlet is not None:
+        if isinstance(viewer, PacketViewer):
+            if viewer.outlet is not None:
+                viewer.outlet.detach(viewer, now)
+        elif viewer.outlet is not None:
             viewer.outlet.detach(viewer, now)
             viewer.outlet = None
 
-    def detach(self, viewer: Viewer, now: float) -> None:
+    def detach(self, viewer: AnyViewer, now: float) -> None:
         """Let go of a viewer; the wire is its session's again."""
         self.pause(viewer, now)
         session = self.viewers.pop(viewer, None)
         if session is not None:
+            self.part(session)
             self.dropped += viewer.dropped
             self.bytes_sent += session.bytes_sent - self._sent_before.pop(viewer)
 
-    def _open_outlet(self, form: Form) -> Outlet:
+    def open_packets(self) -> PacketOutlet:
+        """Return the RTP form, for a publisher that sends RTP itself."""
+        outlet = self.outlets.get(PACKETS) or self._open_outlet(PACKETS)
+        assert isinstance(outlet, PacketOutlet)
+        outlet.passes_packets = True
+        outlet.idle_since = None
+        return outlet
+
+    def _open_outlet(self, form: Form) -> AnyOutlet:
         policy = self.policy
         merge_s = policy.merge_s if form.format == "rtmp" else 0.0
         limits = RingLimits(
@@ -345,23 +490,49 @@ class Stream:
             keep_group=policy.gop_cache,
             merge_s=merge_s,
         )
-        outlet = Outlet(form, self._make_converter(form), limits)
+        outlet: AnyOutlet
+        if form == PACKETS:
+            outlet = PacketOutlet(form, limits, self._conversions.packetiser)
+        else:
+            outlet = Outlet(form, self._conversions.converter(form), limits)
         self.outlets[form] = outlet
         self._outlets = tuple(self.outlets.values())
-        self._stop_outlet[outlet] = self._start_outlet(outlet)
+        self._stop_outlet[outlet] = self._start_task(
+            outlet.run_flush, f"flush {form.format}"
+        )
         publication = self.publication
         if publication is not None:
-            tracks, metadata = publication.tracks, publication.metadata
-            self._attempt(outlet, partial(outlet.replay, tracks, metadata, self.cache))
+            self._attempt(outlet, partial(self._replay, outlet, publication))
         return outlet
 
-    def _close_outlet(self, outlet: Outlet, reason: str) -> None:
-        for viewer in list(outlet.viewers):
+    def _replay(self, outlet: AnyOutlet, publication: Publication) -> None:
+        tracks = [self._carried(outlet, track) for track in publication.tracks]
+        own = [f for f in self.cache if self._target(outlet.form, f.track) is None]
+        known = [track for track in tracks if track is not None]
+        outlet.replay(known, publication.metadata, own)
+        # Pictures in another codec begin with the cached ones too; what has to be
+        # turned into other sound is heard from now on.
+        for frame in self.cache:
+            if frame.track.is_video and not frame.track.id and frame not in own:
+                self._derived.feed(frame)
+
+    def _close_outlet(self, outlet: AnyOutlet, reason: str) -> None:
+        viewers: list[AnyViewer] = [*outlet.viewers]
+        for viewer in viewers:
             viewer.finish(reason)
         if self.outlets.get(outlet.form) is outlet:
             del self.outlets[outlet.form]
         self._outlets = tuple(self.outlets.values())
         self._stop_outlet.pop(outlet)()
+        self._keep_needed_tracks()
+
+    def _keep_needed_tracks(self) -> None:
+        publication = self.publication
+        needed: set[Need] = set()
+        for track in () if publication is None else publication.tracks:
+            targets = {self._target(outlet.form, track) for outlet in self._outlets}
+            needed |= {(track.kind, codec) for codec in targets if codec is not None}
+        self._derived.keep(needed)
 
     # -- time -------------------------------------------------------------------------
 
@@ -390,10 +561,14 @@ class Stream:
         if self.idle_since is not None:
             if now - self.idle_since < policy.republish_wait_s:
                 return
-            for viewer in self.viewers:
+            for viewer, session in self.viewers.items():
+                if session.stays:
+                    continue
                 if viewer.started or viewer.waiting_since <= self.idle_since:
                     viewer.finish("publisher left")
-        for viewer in self.viewers:
+        for viewer, session in self.viewers.items():
+            if session.stays:
+                continue
             if now - viewer.waiting_since >= policy.wait_for_publisher_s:
                 viewer.finish("nobody published")
 
@@ -401,9 +576,10 @@ class Stream:
         """End viewers of a live stream that has nothing for their form."""
         policy = self.policy
         patience_s = max(policy.wait_for_publisher_s, policy.slow_viewer_s)
-        for viewer in self.viewers:
+        for viewer, session in self.viewers.items():
             if (
                 viewer.state is ViewerState.WAITING
+                and not session.stays
                 and now - viewer.waiting_since >= patience_s
             ):
                 viewer.finish("the stream has nothing to start with")
@@ -411,7 +587,7 @@ class Stream:
     @property
     def is_unused(self) -> bool:
         """True if the registry may forget this stream."""
-        return self.publication is None and not self.viewers
+        return not (self.publication or self.viewers or self.audience or self.reserved)
 
     def close(self) -> None:
         """Stop all outlets; the stream is forgotten."""

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
+from sansmedia.codecs import Codec
 
 from penstock.media import Frame, Track, TrackKind
 
-__all__ = ["Converter", "Form", "Unit"]
+from .derived import Transcoder
+
+if TYPE_CHECKING:
+    from .packet_outlet import Packetiser
+
+__all__ = ["Conversions", "Converter", "Form", "Unit"]
+
+_RTP_SOUND = {Codec.OPUS, Codec.PCM_ALAW, Codec.PCM_MULAW}
 
 
 @attrs.frozen
@@ -16,7 +25,7 @@ class Form:
     """One wire form of a stream; viewers with equal forms share their bytes."""
 
     format: str
-    """"rtmp", "flv" or "mp4"."""
+    """"rtmp", "flv", "mp4" or "rtp"."""
     framing: str = "raw"
     """"raw", "chunked" (HTTP/1.1) or "websocket"."""
     video: bool = True
@@ -27,6 +36,21 @@ class Form:
     """Carry times finer than milliseconds (E-RTMP clients that said so)."""
     side_info: bool = True
     """Carry E-RTMP packets that only describe media: HDR, the layout of channels."""
+    opus: bool = False
+    """FLV: carry Opus also if the publisher's protocol was not FLV itself."""
+
+    def sound_for(self, track: Track) -> Codec | None:
+        """Return the codec that a track of sound must be turned into; None for none.
+
+        Browsers know no AAC in WebRTC. Opus in FLV is for players that said so, and
+        for those of a publisher who sent it in FLV.
+        """
+        codec = track.codec
+        if self.format == "rtp":
+            return None if codec in _RTP_SOUND else Codec.OPUS
+        if self.format == "mp4" or self.opus or track.wire_codec:
+            return None
+        return Codec.AAC if codec is Codec.OPUS else None
 
 
 @attrs.define(eq=False)
@@ -74,3 +98,15 @@ class Converter(Protocol):
     def metadata(self, values: dict[str, object]) -> list[Unit]:
         """Take new stream metadata (onMetaData)."""
         ...
+
+
+@attrs.frozen
+class Conversions:
+    """What makes wire forms; the engine is given it, `penstock.convert` has it."""
+
+    converter: Callable[[Form], Converter]
+    """Gives the converter of a wire form."""
+    packetiser: Callable[[Track], Packetiser | None]
+    """Gives what makes RTP payloads of a track; None if nothing can."""
+    transcoder: Callable[[Track, Codec], Transcoder | None]
+    """Gives what turns a track into another codec; None if nothing can."""

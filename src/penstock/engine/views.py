@@ -49,6 +49,10 @@ def session_view(session: Session) -> SessionView:
         behind_bytes=0 if viewer is None else viewer.behind_bytes,
         dropped_frames=0 if viewer is None else viewer.dropped,
         relay_id=session.relay_id,
+        connection=session.connection,
+        source_url=log.mask_url(session.source_url),
+        target_url=log.mask_url(session.target_url),
+        remote_session_url=log.mask_url(session.remote_session_url),
     )
 
 
@@ -64,6 +68,7 @@ def _track_view(meter: TrackMeter) -> TrackView:
         key_distance_s=meter.key_distance_s,
         language=track.language,
         name=track.name,
+        group=track.group,
         sample_rate=track.clock_rate if track.is_audio else 0,
     )
     return _with_parameters(view, track.parameters)
@@ -126,6 +131,9 @@ def stream_view(stream: Stream) -> StreamView:
         cache_bytes=stream.cache_bytes,
         dropped_frames=stream.dropped + sum(v.dropped for v in stream.viewers),
         damaged_messages=stream.damaged,
+        reserved=stream.reserved,
+        publisher_left_at=stream.publisher_left_at,
+        viewers_left_at=stream.viewers_left_at,
     )
 
 

@@ -6,6 +6,7 @@ looks at each connection first.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import trio
@@ -17,10 +18,38 @@ from hypercorn.trio.worker_context import WorkerContext
 from .http_connection import HttpConnection
 from .wire import Wire
 
-__all__ = ["HttpHost"]
+__all__ = ["HttpHost", "PathSwitch"]
 
 _KEEP_ALIVE_S = 60.0
 _DRAIN_S = 1.0
+
+
+class PathSwitch:
+    """An ASGI application that leaves some paths to others.
+
+    Args:
+        app: What serves the rest, and the lifespan.
+        others: Applications, each with what tells its paths, as they came.
+    """
+
+    def __init__(
+        self,
+        app: Any,  # noqa: ANN401 - ASGI callables have no type
+        others: Sequence[tuple[Callable[[bytes], bool], Any]],
+    ) -> None:
+        self._app = app
+        self._others = others
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401
+        """Serve one ASGI scope."""
+        app = self._app
+        if scope["type"] == "http":
+            path = scope["raw_path"].partition(b"?")[0]
+            for is_theirs, other in self._others:
+                if is_theirs(path):
+                    app = other
+                    break
+        await app(scope, receive, send)
 
 
 class HttpHost:

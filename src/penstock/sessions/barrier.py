@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import ssl
 import time
 from collections.abc import Awaitable, Callable
@@ -16,7 +17,13 @@ from penstock.engine.session import Role, Session
 from penstock.engine.viewer import SlowViewer
 from penstock.net.wire import Wire
 
-__all__ = ["SessionEnd", "new_session", "run_session", "run_with_tasks"]
+__all__ = [
+    "SessionEnd",
+    "new_session",
+    "run_session",
+    "run_with_tasks",
+    "start_apart",
+]
 
 Start = Callable[..., None]
 """A nursery's `start_soon`."""
@@ -42,6 +49,17 @@ def new_session(protocol: str, wire: Wire, address: str = "") -> Session:
         started_at=time.time(),
         started=trio.current_time(),
     )
+
+
+def start_apart(
+    nursery: trio.Nursery, run: Callable[..., Awaitable[object]], *args: object
+) -> None:
+    """Start a task for a request that it outlives.
+
+    A task takes its starter's context variables along: a web framework's keep the whole
+    request, 25 KB a session.
+    """
+    contextvars.Context().run(nursery.start_soon, run, *args)
 
 
 async def run_session(

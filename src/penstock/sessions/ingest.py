@@ -10,6 +10,7 @@ from penstock import log
 from penstock.convert.flv_to_frames import FlvToFrames
 from penstock.engine.stream import Publication, Stream
 from penstock.media import Frame
+from penstock.media.timeline import MillisecondTimeline
 
 __all__ = ["FlvIngest"]
 
@@ -25,7 +26,9 @@ class FlvIngest:
     def __init__(self, stream: Stream, publication: Publication) -> None:
         self._stream = stream
         self._publication = publication
-        self._converter = FlvToFrames(publication.timeline, epoch=publication.epoch)
+        timeline = publication.timeline
+        assert isinstance(timeline, MillisecondTimeline)
+        self._converter = FlvToFrames(timeline, epoch=publication.epoch)
         self._damaged = 0
         """Of the converter's damage, what the stream has counted."""
         self._has_told = False

@@ -1,22 +1,18 @@
-"""Relays over RTMP(S): pull a stream from another server, or push one to it."""
+"""Relays: they pull a stream from another server, or push one to it."""
 
 from __future__ import annotations
 
 import sys
-import uuid
 
-import attrs
 import trio
 from sansmedia.rtmp import (
     ClientEvent,
-    DataDiscarded,
     DataReceived,
     MediaReceived,
     MetadataReceived,
     PlayEnded,
     PlayStarted,
     PublishAccepted,
-    ReconnectRequested,
 )
 from sansmedia.rtmp.url import StreamAddress, decode_url
 from sansmedia.sansio import ProtocolError
@@ -25,16 +21,12 @@ from penstock import log
 from penstock.config import Address
 from penstock.control import RelayView
 from penstock.engine.engine import Engine
-from penstock.engine.registry import Refusal
-from penstock.engine.session import Role, Session, StreamKey
-from penstock.engine.stream import Publication
-from penstock.engine.unit import Form
-from penstock.engine.viewer import SlowViewer, Viewer
 from penstock.settings import RelaySettings
 
-from .barrier import SessionEnd, Start, new_session, run_session, run_with_tasks
-from .ingest import FlvIngest
+from .relay_state import Relay
 from .rtmp_client import RemoteRefusal, RtmpConnection, open_rtmp
+from .rtmp_relay import run_rtmp_relay
+from .webrtc_relay import WebRtcRelays
 
 __all__ = ["RelaySupervisor", "run_standalone"]
 
@@ -43,57 +35,6 @@ _LONGEST_PAUSE_S = 30.0
 _GOOD_RUN_S = 30.0
 """A relay that ran this long starts its back-off anew."""
 _LOOK_S = 0.5
-_UNWATCHED_S = 10.0
-
-
-class _Reconnect(Exception):
-    """The server asked us to come back, perhaps elsewhere."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__("reconnect requested")
-        self.url = url
-
-
-@attrs.define(eq=False)
-class _Relay:
-    """One configured relay and how it fares."""
-
-    settings: RelaySettings
-    id: str = attrs.field(factory=lambda: uuid.uuid4().hex)
-    state: str = "waiting"
-    attempts: int = 0
-    last_error: str = ""
-    session_id: str | None = None
-    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
-
-    @property
-    def pulls(self) -> bool:
-        """True if the source is remote."""
-        return "://" in self.settings.source
-
-    @property
-    def remote_url(self) -> str:
-        """The end that is elsewhere."""
-        return self.settings.source if self.pulls else self.settings.destination
-
-    @property
-    def key(self) -> StreamKey:
-        """The end that is here."""
-        local = self.settings.destination if self.pulls else self.settings.source
-        app, _, name = local.rpartition("/")
-        return StreamKey("default", app, name)
-
-    def view(self) -> RelayView:
-        """Return what control shows."""
-        return RelayView(
-            id=self.id,
-            source=log.mask_url(self.settings.source, hide_name=False),
-            destination=log.mask_url(self.settings.destination, hide_name=True),
-            state=self.state,
-            attempts=self.attempts,
-            last_error=self.last_error,
-            session_id=self.session_id,
-        )
 
 
 class RelaySupervisor:
@@ -101,16 +42,19 @@ class RelaySupervisor:
 
     Args:
         engine: Whose streams they feed or take from.
+        webrtc: Runs those over WHIP and WHEP.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, webrtc: WebRtcRelays) -> None:
         self._engine = engine
-        self._relays: dict[RelaySettings, _Relay] = {}
+        self._webrtc = webrtc
+        self._relays: dict[RelaySettings, Relay] = {}
         self._changed = trio.Event()
 
     def views(self) -> list[RelayView]:
-        """Return every relay."""
-        return [relay.view() for relay in self._relays.values()]
+        """Return every relay, and those that somebody has started for once."""
+        views = [relay.view() for relay in self._relays.values()]
+        return views + self._webrtc.views()
 
     def stop(self) -> None:
         """End all relays for good; `run` goes on waiting for new ones."""
@@ -130,12 +74,12 @@ class RelaySupervisor:
             while True:
                 for settings in self._engine.settings.relay:
                     if settings not in self._relays:
-                        relay = self._relays[settings] = _Relay(settings)
+                        relay = self._relays[settings] = Relay(settings)
                         nursery.start_soon(self._keep_running, relay)
                 await self._changed.wait()
                 self._changed = trio.Event()
 
-    async def _keep_running(self, relay: _Relay) -> None:
+    async def _keep_running(self, relay: Relay) -> None:
         pause_s = _FIRST_PAUSE_S
         url = relay.remote_url
         with relay.scope:
@@ -161,213 +105,37 @@ class RelaySupervisor:
                 await trio.sleep(pause_s)
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
-    async def _wait_until_wanted(self, relay: _Relay) -> None:
+    async def _wait_until_wanted(self, relay: Relay) -> None:
         while True:
             stream = self._engine.registry.streams.get(relay.key)
             if relay.pulls:
-                if not relay.settings.on_demand or (stream and stream.viewers):
+                if relay.is_watched(self._engine):
                     return
             elif stream is not None and stream.is_live:
                 return
             await trio.sleep(_LOOK_S)
 
-    async def _attempt(self, relay: _Relay, url: str) -> str | None:
+    async def _attempt(self, relay: Relay, url: str) -> str | None:
         """Run a relay once; return where to go on at once, if the server said so."""
-        try:
-            connection = await open_rtmp(decode_url(url))
-        except (OSError, ProtocolError) as error:
-            self._note(relay, str(error))
-            return None
-        address = decode_url(url)
-        protocol = "rtmps" if connection.wire.secure else "rtmp"
-        session = new_session(protocol, connection.wire)
-        session.relay_id = relay.id
-        session.key = relay.key
-        session.tc_url = address.tc_url
-        session.parameters = address.query
-        relay.session_id = session.id
-        leg: _PullLeg | _PushLeg
-        if relay.pulls:
-            leg = _PullLeg(self._engine, connection, session, relay, address)
+        next_url: str | None = None
+        if url.startswith("wh"):
+            error = await self._webrtc.run(relay)
         else:
-            leg = _PushLeg(self._engine, connection, session, relay, address)
-        try:
-            await run_session(self._engine, session, leg.run)
-        finally:
-            await connection.aclose()
-        if leg.error:
-            self._note(relay, leg.error)
-        return leg.next_url
+            error, next_url = await run_rtmp_relay(self._engine, relay, url)
+        if error:
+            self._note(relay, error)
+        return next_url
 
     @staticmethod
-    def _note(relay: _Relay, error: str) -> None:
+    def _note(relay: Relay, error: str) -> None:
         relay.last_error = error
         log.warning(
             "relay failed",
             relay=relay.id,
             source=log.mask_url(relay.settings.source),
-            destination=log.mask_url(relay.settings.destination, hide_name=True),
+            destination=relay.masked_destination,
             reason=error,
         )
-
-
-class _Leg:
-    """What both directions share: the remote end and how it went."""
-
-    def __init__(
-        self,
-        engine: Engine,
-        connection: RtmpConnection,
-        session: Session,
-        relay: _Relay,
-        address: StreamAddress,
-    ) -> None:
-        self.error = ""
-        self.next_url: str | None = None
-        self._engine = engine
-        self._connection = connection
-        self._session = session
-        self._relay = relay
-        self._address = address
-
-    async def run(self) -> str:
-        """Relay until one end ends; return why."""
-        try:
-            return await self._run()
-        except* (RemoteRefusal, Refusal, SlowViewer, OSError) as group:
-            self.error = str(group.exceptions[0])
-        except* _Reconnect as group:
-            url = getattr(group.exceptions[0], "url", "")
-            self.next_url = f"{url.rstrip('/')}/{self._address.stream}"
-        raise SessionEnd(self.error or "reconnect requested", error=bool(self.error))
-
-    async def _run(self) -> str:
-        raise AssertionError("each direction has its own")
-
-    @staticmethod
-    def _check(event: ClientEvent) -> None:
-        if isinstance(event, ReconnectRequested):
-            raise _Reconnect(event.tc_url)
-
-
-class _PullLeg(_Leg):
-    """Takes a stream from another server and publishes it here."""
-
-    def __init__(
-        self,
-        engine: Engine,
-        connection: RtmpConnection,
-        session: Session,
-        relay: _Relay,
-        address: StreamAddress,
-    ) -> None:
-        super().__init__(engine, connection, session, relay, address)
-        self._publication: Publication | None = None
-        self._ingest: FlvIngest | None = None
-        self._fed = self._watched = trio.current_time()
-
-    async def _run(self) -> str:
-        self._connection.machine.play(self._address.stream, now=trio.current_time())
-        try:
-            while True:
-                for event in await self._events():
-                    self._check(event)
-                    await self._take(event)
-                if self._is_unwatched():
-                    return "nobody watches"
-        finally:
-            if self._publication is not None:
-                self._engine.registry.unclaim(self._publication)
-
-    async def _events(self) -> list[ClientEvent]:
-        idle_s = self._engine.settings.stream.publish_idle_s
-        with trio.move_on_at(self._fed + idle_s):
-            return await self._connection.events()
-        raise RemoteRefusal(f"nothing came for {idle_s:g} s")
-
-    async def _take(self, event: ClientEvent) -> None:
-        match event:
-            case PlayStarted():
-                self._relay.state = "running"
-            case MediaReceived() | MetadataReceived() | DataReceived():
-                self._fed = trio.current_time()
-                if self._publication is None:
-                    # Not before: a server may keep us waiting for its publisher,
-                    # and ours must not be shut out by that.
-                    self._publication = await self._engine.registry.claim(
-                        self._session, self._relay.key
-                    )
-                    assert self._session.stream is not None
-                    self._ingest = FlvIngest(self._session.stream, self._publication)
-                self._push(event)
-            case DataDiscarded() if self._ingest is not None:
-                self._ingest.take_damage(str(event.error))
-            case PlayEnded():
-                raise RemoteRefusal(event.reason or "the stream ended")
-            case _:
-                pass
-
-    def _push(self, event: MediaReceived | MetadataReceived | DataReceived) -> None:
-        ingest, now = self._ingest, self._fed
-        assert ingest is not None
-        match event:
-            case MediaReceived():
-                ingest.take_media(event.messages, now)
-            case MetadataReceived():
-                ingest.take_metadata(event.values, now)
-            case DataReceived():
-                ingest.take_data(event.timestamp, event.payload, now)
-
-    def _is_unwatched(self) -> bool:
-        """Tell whether a relay on demand has been without viewers for long."""
-        now = trio.current_time()
-        stream = self._engine.registry.streams.get(self._relay.key)
-        if not self._relay.settings.on_demand or (stream and stream.viewers):
-            self._watched = now
-        return now - self._watched > _UNWATCHED_S
-
-
-class _PushLeg(_Leg):
-    """Publishes a stream of ours at another server: a viewer like any other."""
-
-    async def _run(self) -> str:
-        connection, session = self._connection, self._session
-        connection.machine.publish(self._address.stream, now=trio.current_time())
-        stream_id = await self._accepted()
-        lane = connection.machine.publish_lane(stream_id)
-        if not lane.is_shared:
-            raise RemoteRefusal("the server's message stream is not the first")
-        connection.send()
-        await connection.wire.flush()
-        stream = self._engine.registry.stream(self._relay.key, session.tc_url)
-        viewer = Viewer(connection.wire, slow_limit_s=stream.policy.slow_viewer_s)
-        connection.viewer = session.viewer = viewer
-        session.stream, session.role = stream, Role.PLAY
-        self._relay.state = "running"
-
-        async def write(start: Start) -> str:
-            start(self._watch_server)
-            return await viewer.run()
-
-        try:
-            stream.attach(viewer, Form("rtmp"), session, trio.current_time())
-            return await run_with_tasks(write)
-        finally:
-            connection.viewer = None
-            stream.detach(viewer, trio.current_time())
-            self._engine.registry.release(stream)
-
-    async def _accepted(self) -> int:
-        while True:
-            for event in await self._connection.events():
-                self._check(event)
-                if isinstance(event, PublishAccepted):
-                    return event.stream_id
-
-    async def _watch_server(self) -> None:
-        while True:
-            for event in await self._connection.events():
-                self._check(event)
 
 
 async def run_standalone(source: str, destination: str) -> int:

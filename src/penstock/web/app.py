@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 import trio
 from quart import Response, request
 from quart_trio import QuartTrio
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from penstock import log
 from penstock.control import Control, ControlError, NotFound, Unavailable
@@ -30,6 +30,7 @@ from .access import (
 )
 from .assets import Asset, load_assets
 from .shapes import server_json, session_json, stream_json
+from .whip import add_whip, is_whip_path
 
 __all__ = ["create_app"]
 
@@ -40,6 +41,8 @@ _POLICY = (
 )
 _LIVE_ENDINGS = (".flv", ".mp4", ".ts")
 _MAX_BODY = 16 << 10
+_MAX_DESCRIPTION = 256 << 10
+"""Octets of an offer: one with every codec has some ten thousand."""
 # Beyond this the answer alone, on its way out, holds the loop too long.
 _MAX_SESSIONS = 1_000
 
@@ -106,17 +109,20 @@ def create_app(
         wall: Unix seconds.
     """
     app = QuartTrio(__name__, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = _MAX_BODY
+    app.config["MAX_CONTENT_LENGTH"] = _MAX_DESCRIPTION
     app.config["BODY_TIMEOUT"] = 10
     site = _Site(control, settings, wall)
     _add_page(app, site)
     _add_queries(app, site)
     _add_commands(app, site)
+    add_whip(app, control, settings, site.client)
     _add_errors(app)
 
     @app.before_request
     async def refuse_foreign_origins() -> Response | None:
         headers = {name.lower(): value for name, value in request.headers.items()}
+        if is_whip_path(request.path):
+            return None  # made for pages of others; tokens guard it, not cookies
         if request.method not in ("GET", "HEAD") and not is_same_origin(headers):
             return _failure(403, "This is not a request of this server's own page.")
         return None
@@ -294,8 +300,11 @@ def _failure(status: int, reason: str) -> Response:
 
 
 async def _json_text(name: str) -> str | None:
+    data = await request.get_data(as_text=False)
+    if len(data) > _MAX_BODY:
+        raise RequestEntityTooLarge
     try:
-        value = json.loads(await request.get_data(as_text=False))
+        value = json.loads(data)
     except (ValueError, RecursionError):
         return None
     text = value.get(name) if isinstance(value, dict) else None

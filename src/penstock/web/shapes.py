@@ -67,7 +67,7 @@ def server_json(
             "listeners": [
                 {"name": item.name, "port": item.port, "secure": item.secure}
                 for item in server.listeners
-                if item.name in ("http", "rtmp", "rtmps")
+                if item.name in ("http", "rtmp", "rtmps", "webrtc")
             ],
             "publish": settings.auth.publish,
             "play": settings.auth.play,

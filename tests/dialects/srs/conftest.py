@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from penstock.control import (
 )
 from penstock.control.system import SystemFigures
 from penstock.dialects.srs import Names, SrsApi, create_app
-from penstock.settings import SrsApiSettings
+from penstock.settings import Settings, SrsApiSettings
 
 VHOST_ID = "f1" + "0" * 30
 STREAM_ID = "1a" + "0" * 30
@@ -156,15 +156,30 @@ async def _serve(
     control: Any = None,
     settings: SrsApiSettings | None = None,
     tls: tuple[Path, Path] | None = None,
+    everything: Settings | None = None,
+    public: bool = False,
 ) -> AsyncIterator[Site]:
     control = control if control is not None else busy()
     settings = settings if settings is not None else SrsApiSettings()
     names = Names(settings.server_id)
-    api = create_app(control, SystemFigures(), settings, names)
+    whole = Settings() if everything is None else everything
+
+    def address(peer: str, headers: Mapping[str, str]) -> str:
+        # As behind a proxy that is trusted.
+        return headers.get("x-forwarded-for", peer)
+
+    api = create_app(
+        control,
+        SystemFigures(),
+        settings,
+        names,
+        everything=lambda: whole,
+        client_address=address,
+    )
     stop = trio.Event()
     serve = partial(
         hypercorn.trio.serve,
-        api,  # type: ignore[arg-type]  # hypercorn types scopes as TypedDicts
+        api.serve_public if public else api,  # type: ignore[arg-type]  # hypercorn types scopes as TypedDicts
         _config(tls),
         shutdown_trigger=stop.wait,
     )
@@ -194,7 +209,7 @@ def busy(fake: Callable[..., Any]) -> Callable[[], Any]:
 
 @pytest.fixture
 def serve(busy: Callable[[], Any]) -> Serve:
-    """Serve the API; arguments: control, settings, tls."""
+    """Serve the API; arguments: control, settings, tls, everything, public."""
     return partial(_serve, busy)
 
 

@@ -461,3 +461,168 @@ def test_dollar_arguments_come_from_the_environment() -> None:
     )
     assert settings_of(result).rtmp.listen == "0.0.0.0:1937"
     assert result.values["api.srs.server_id"] == "$UNSET"
+
+
+# -- WebRTC ---------------------------------------------------------------------------
+
+RTC = """\
+rtc_server { enabled on; %s }
+vhost __defaultVhost__ { rtc { enabled on; %s } }
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "listen 1935;",
+        "rtc_server { enabled off; listen 8000; } vhost a.b { rtc { enabled on; } }",
+        "rtc_server { listen 8000; } vhost a.b { rtc { enabled on; } }",
+        "vhost __defaultVhost__ { rtc { enabled on; } }",
+    ],
+)
+def test_webrtc_is_off_unless_the_server_has_it(text: str) -> None:
+    result = _translate(text)
+    assert settings_of(result).webrtc.listen == ""
+    assert result.notes == []
+
+
+@pytest.mark.parametrize(
+    "vhosts",
+    [
+        "",
+        "vhost __defaultVhost__ { }",
+        "vhost __defaultVhost__ { rtc { enabled off; } }",
+        "vhost a.b { enabled off; rtc { enabled on; } }",
+    ],
+)
+def test_webrtc_that_no_vhost_has_is_off_and_said_to_be(vhosts: str) -> None:
+    result = _translate("rtc_server { enabled on; }" + vhosts)
+    assert settings_of(result).webrtc.listen == ""
+    assert result.notes[-1] == (
+        "srs.conf:1: rtc_server: WebRTC is off, since no vhost has it (rtc)"
+    )
+
+
+def test_webrtc_becomes_our_settings() -> None:
+    result = _translate(
+        RTC
+        % (
+            "listen 8001; candidate 203.0.113.7;",
+            "stun_timeout 20; rtmp_to_rtc on; rtc_to_rtmp on; nack on; twcc on;",
+        )
+    )
+    ours = settings_of(result).webrtc
+    assert ours.listen == "0.0.0.0:8001"
+    assert ours.public_addresses == ["203.0.113.7"]
+    assert ours.connect_timeout_s == 20.0
+    assert ours.tcp is False
+    assert result.notes == []
+    assert settings_of(_translate(RTC % ("", ""))).webrtc.listen == "0.0.0.0:8000"
+
+
+@pytest.mark.parametrize(
+    ("candidate", "environ", "expected"),
+    [
+        ("*", {}, []),
+        ("0.0.0.0", {}, []),
+        ("$CANDIDATE", {}, []),
+        ("$CANDIDATE", {"CANDIDATE": "203.0.113.7"}, ["203.0.113.7"]),
+        (
+            "$CANDIDATE",
+            {"CANDIDATE": "203.0.113.7 2001:db8::1"},
+            ["203.0.113.7", "2001:db8::1"],
+        ),
+        ("*", {"SRS_RTC_SERVER_CANDIDATE": "203.0.113.8"}, ["203.0.113.8"]),
+    ],
+)
+def test_candidates_are_addresses_of_the_file_or_the_environment(
+    candidate: str, environ: dict[str, str], expected: list[str]
+) -> None:
+    result = _translate(RTC % (f"candidate {candidate};", ""), environ)
+    assert settings_of(result).webrtc.public_addresses == expected
+    assert result.notes == []
+
+
+def test_a_candidate_that_is_a_name_is_said_not_to_be_offered() -> None:
+    result = _translate(RTC % ("candidate media.example 203.0.113.7;", ""))
+    assert settings_of(result).webrtc.public_addresses == ["203.0.113.7"]
+    assert result.notes == [
+        "srs.conf:1: candidate: media.example is not offered, only IP addresses are"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("server", "vhost", "name"),
+    [
+        ("encrypt off;", "", "encrypt"),
+        ("ecdsa off;", "", "ecdsa"),
+        ("use_auto_detect_network_ip off;", "", "use_auto_detect_network_ip"),
+        ("api_as_candidates off;", "", "api_as_candidates"),
+        ("keep_api_domain on;", "", "keep_api_domain"),
+        ("tcp { enabled on; listen 8000; }", "", "tcp"),
+        ("protocol tcp;", "", "protocol"),
+        ("black_hole { enabled on; addr 127.0.0.1:1; }", "", "black_hole"),
+        ("sfu on;", "", "sfu"),
+        ("", "nack off;", "nack"),
+        ("", "twcc off;", "twcc"),
+        ("", "rtmp_to_rtc off;", "rtmp_to_rtc"),
+        ("", "rtc_to_rtmp off;", "rtc_to_rtmp"),
+        ("", "dtls_role active;", "dtls_role"),
+        ("", "dtls_version dtls1.0;", "dtls_version"),
+        ("", "drop_for_pt 96;", "drop_for_pt"),
+        ("", "sfu on;", "sfu"),
+    ],
+)
+def test_what_webrtc_does_another_way_is_said(
+    server: str, vhost: str, name: str
+) -> None:
+    (note,) = _translate(RTC % (server, vhost)).notes
+    assert re.match(rf"srs\.conf:[12]: {name}: \w", note)
+
+
+@pytest.mark.parametrize(
+    ("server", "vhost"),
+    [
+        ("encrypt on; ecdsa on; reuseport 4; merge_nalus off; protocol udp;", ""),
+        ("tcp { enabled off; } black_hole { enabled off; }", ""),
+        ("api_as_candidates on; resolve_api_domain off; ip_family ipv4;", ""),
+        ("", "nack_no_copy on; dtls_role passive; dtls_version auto; drop_for_pt 0;"),
+        ("", "stun_strict_check on; keep_bframe off; opus_bitrate 48000;"),
+        ("", "pli_for_rtmp 6.0; aac_bitrate 48000; keep_avc_nalu_sei on;"),
+    ],
+)
+def test_what_webrtc_does_anyway_needs_no_words(server: str, vhost: str) -> None:
+    assert _translate(RTC % (server, vhost)).notes == []
+
+
+def test_webrtc_of_one_vhost_is_said_to_be_everywhere() -> None:
+    result = _translate(
+        RTC % ("", "stun_timeout 20;")
+        + "vhost a.b { } vhost c.d { rtc { enabled on; stun_timeout 9; } }"
+    )
+    assert settings_of(result).webrtc.connect_timeout_s == 20.0
+    assert result.notes == [
+        "srs.conf:2: rtc: counts for the other vhosts too",
+        "srs.conf:3: rtc: counts for the other vhosts too",
+        "srs.conf:3: stun_timeout: the first vhost's value counts for all",
+    ]
+
+
+def test_webrtc_comes_from_the_environment_alone() -> None:
+    environ = {
+        "SRS_RTC_SERVER_ENABLED": "on",
+        "SRS_RTC_SERVER_LISTEN": "8002",
+        "SRS_RTC_SERVER_TCP_ENABLED": "on",
+        "SRS_RTC_SERVER_CANDIDATE": "203.0.113.7",
+        "SRS_VHOST_RTC_ENABLED": "on",
+        "SRS_VHOST_RTC_RTMP_TO_RTC": "on",
+        "SRS_VHOST_RTC_STUN_TIMEOUT": "40",
+        "SRS_VHOST_RTC_NACK": "off",
+    }
+    result = translate(None, lambda path: "", environ)
+    ours = settings_of(result).webrtc
+    assert (ours.listen, ours.tcp) == ("0.0.0.0:8002", True)
+    assert ours.public_addresses == ["203.0.113.7"]
+    assert ours.connect_timeout_s == 40.0
+    said = [note.partition(":")[0] for note in result.notes]
+    assert said == ["SRS_VHOST_RTC_NACK", "SRS_RTC_SERVER_TCP_ENABLED"]

@@ -238,11 +238,3 @@ async def test_the_host_may_be_overridden_by_the_query(serve: Any) -> None:
         assert answer.json()["data"]["uri"] == "http://my.host/api/v1/tests/requests"
         answer = await client.get("/api/v1/requests")
         assert answer.json()["data"]["uri"] == "http://127.0.0.1/api/v1/requests"
-
-
-async def test_webrtc_is_refused_not_listed(serve: Any) -> None:
-    async with serve() as site, httpx.AsyncClient(base_url=site.url) as client:
-        for path in ("/rtc/v1/play/", "/rtc/v1/publish"):
-            assert (await client.post(path, json={})).json() == {"code": 400}
-        answer = await client.post("/rtc/v1/whip/?app=live", content=b"v=0\r\n")
-        assert answer.status_code == 404

@@ -210,6 +210,53 @@ def test_a_hook_without_query_or_stream_entry(
 
 
 @pytest.mark.parametrize(
+    ("protocol", "parameters", "tc_url", "param"),
+    [
+        ("rtmp", "token=t", "rtmp://h/live", "?token=t"),
+        ("http-flv", "token=t", "http://h/live", "?token=t"),
+        # WHIP and WHEP: the whole query of the request, without its mark.
+        ("whip", "app=live&stream=x&token=t", "", "app=live&stream=x&token=t"),
+        ("whep", "app=live&stream=x", "", "app=live&stream=x"),
+        ("whip", "token=t", "http://h/live", "token=t"),
+        # The JSON API: what stood in the stream's URL.
+        ("whip", "t=1&upstream=rtc", "webrtc://h/live", "?t=1&upstream=rtc"),
+        ("whip", "upstream=rtc", "webrtc://h/live", "upstream=rtc"),
+        ("whep", "t=1", "webrtc://h/live", "?t=1"),
+        ("whep", "", "webrtc://h/live", ""),
+    ],
+)
+def test_hooks_get_the_query_with_the_mark_that_srs_gives_it(
+    make_session: Any,
+    server_view: Any,
+    protocol: str,
+    parameters: str,
+    tc_url: str,
+    param: str,
+) -> None:
+    session = make_session(protocol=protocol)
+    event = HookEvent(HookAction.PUBLISH, session, parameters, tc_url, "")
+    body = json.loads(SrsHooks(Names()).request("u", event, server_view).body)
+    assert (body["param"], body["tcUrl"]) == (param, tc_url)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "role", "expected"),
+    [
+        ("whip", "publish", "rtc-publish"),
+        ("whep", "play", "rtc-play"),
+        ("rtmp", "publish", "fmle-publish"),
+        ("rtmps", "play", "rtmp-play"),
+        ("ws-fmp4", "play", "flv-play"),
+    ],
+)
+def test_clients_have_the_type_of_their_protocol(
+    make_session: Any, protocol: str, role: str, expected: str
+) -> None:
+    view = make_session(role=role, protocol=protocol)
+    assert shapes.client(view, "vid-x", Names())["type"] == expected
+
+
+@pytest.mark.parametrize(
     ("status", "body", "accepted"),
     [
         (200, b"0", True),

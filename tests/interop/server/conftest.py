@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import http.server
 import json
 import re
 import signal
@@ -13,10 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
+import av
 import httpx
 import pytest
 import websockets.exceptions
 import websockets.sync.client
+from av.bitstream import BitStreamFilterContext
 from playwright.sync_api import Browser, sync_playwright
 
 if TYPE_CHECKING:
@@ -54,8 +58,10 @@ class Server:
             "wss": "http",
             "srs": "api.srs",
             "srss": "api.srs.https",
+            "live777": "api.live777",
         }.get(scheme, scheme)
-        scheme = {"srs": "http", "srss": "https"}.get(scheme, scheme)
+        apis = {"srs": "http", "srss": "https", "live777": "http"}
+        scheme = apis.get(scheme, scheme)
         return f"{scheme}://127.0.0.1:{self.ports[listener]}/{path}"
 
     def log_lines(self) -> list[dict[str, Any]]:
@@ -126,7 +132,9 @@ class StartServer(Protocol):
 DEFAULT_SETS = (
     "http.listen=127.0.0.1:0",
     "rtmp.listen=127.0.0.1:0",
+    "webrtc.listen=0.0.0.0:0",
     "api.srs.listen=127.0.0.1:0",
+    "api.live777.listen=127.0.0.1:0",
     "metrics.listen=",
     "stream.republish_wait_s=0.5",
     "log.format=json",
@@ -313,6 +321,7 @@ class Actors:
     ffmpeg9: str
     reader: FrameReader
     clips: Clips
+    whip_clip: Path
     certificate: Certificate
     folder: Path
     count: int = 0
@@ -424,6 +433,18 @@ class Actors:
             url,
         )
 
+    def publish_whip(self, url: str, *options: str, loops: int = 0) -> Program:
+        """Publish `whip_clip` with FFmpeg 9's WHIP muxer."""
+        return self.start(
+            self.ffmpeg9,
+            *["-v", "info", "-nostdin", "-re", "-stream_loop", str(loops)],
+            "-i",
+            self.whip_clip,
+            *["-map", "0", "-c", "copy"],
+            *options,
+            *["-f", "whip", url],
+        )
+
     def gstreamer_publisher(
         self, sink: str, clip: str, url: str, copy: Path
     ) -> Program:
@@ -442,6 +463,59 @@ class Actors:
         return self.start(self.peer("gst-launch-1.0"), "-q", *pipeline.split())
 
 
+@pytest.fixture(scope="session")
+def whip_clip(ffmpeg9: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """4 s of H.264 as WebRTC wants it, without B-pictures, and Opus."""
+    path = tmp_path_factory.mktemp("whip") / "clip.mkv"
+    command = (
+        "-v error -nostdin -f lavfi -i testsrc2=s=640x360:r=25:d=4 "
+        "-f lavfi -i sine=440:r=48000:d=4 -pix_fmt yuv420p -c:v libx264 "
+        "-preset veryfast -profile:v baseline -g 25 -b:v 1500k -c:a libopus -ac 2"
+    )
+    subprocess.run([ffmpeg9, *command.split(), path], check=True, timeout=60)
+    return path
+
+
+@pytest.fixture(scope="session")
+def whip_packets(whip_clip: Path) -> list[tuple[str, float, bytes]]:
+    """The packets of `whip_clip`: kind, milliseconds, octets (H.264 in Annex B)."""
+    found: list[tuple[str, float, bytes]] = []
+    with av.open(str(whip_clip)) as clip:
+        annexb = BitStreamFilterContext("h264_mp4toannexb", clip.streams.video[0])
+        for packet in clip.demux():
+            kind = packet.stream.type
+            for unit in annexb.filter(packet) if kind == "video" else [packet]:
+                if unit.size:
+                    assert unit.pts is not None
+                    ms = max(0.0, float(unit.pts * unit.time_base) * 1000)
+                    found.append((kind, ms, bytes(unit)))
+    return found
+
+
+@pytest.fixture(scope="session")
+def follow_clip(
+    whip_packets: list[tuple[str, float, bytes]],
+) -> Callable[[list[str]], None]:
+    """Assert that pictures of `whip_clip` came in order, none missing.
+
+    They are given by the MD5 of their units, without start codes and without what
+    senders repeat, move and leave out: SEI, parameter sets, delimiters. The clip may
+    go round.
+    """
+    sent = []
+    for kind, _, data in whip_packets:
+        if kind == "video":
+            units = re.split(b"\0?\0\0\1", data)[1:]
+            seen = b"".join(u for u in units if u[0] & 0x1F not in (6, 7, 8, 9))
+            sent.append(hashlib.md5(seen).hexdigest())
+
+    def follow(came: list[str]) -> None:
+        begin = sent.index(came[0])
+        assert came == [sent[(begin + n) % len(sent)] for n in range(len(came))]
+
+    return follow
+
+
 @pytest.fixture
 def actors(
     start: Start,
@@ -449,11 +523,14 @@ def actors(
     ffmpeg9: str,
     frame_reader: FrameReader,
     clips: Clips,
+    whip_clip: Path,
     certificate: Certificate,
     tmp_path: Path,
 ) -> Actors:
     """Publishers and viewers that are programs of other people."""
-    return Actors(start, peer, ffmpeg9, frame_reader, clips, certificate, tmp_path)
+    return Actors(
+        start, peer, ffmpeg9, frame_reader, clips, whip_clip, certificate, tmp_path
+    )
 
 
 @pytest.fixture(scope="module")
@@ -466,3 +543,55 @@ def browser(peer: Any) -> Iterator[Browser]:
         )
         yield running
         running.close()
+
+
+# -- hooks ---------------------------------------------------------------------------
+
+
+@attrs.define
+class Hooks:
+    """An HTTP server that writes down what it is told, and refuses what it should."""
+
+    url: str
+    told: list[dict[str, Any]] = attrs.field(factory=list)
+    refused: str = ""
+    """Name of the action to refuse."""
+
+    def actions(self, client_id: str) -> list[str]:
+        """Return what was told of one client."""
+        return [
+            event["action"] for event in self.told if event["client_id"] == client_id
+        ]
+
+    def sets(self) -> list[str]:
+        """Return the settings that send all hooks here."""
+        actions = ["connect", "close", "publish", "unpublish", "play", "stop"]
+        return [f'hooks.on_{action}=["{self.url}"]' for action in actions]
+
+
+@pytest.fixture
+def hooks() -> Iterator[Hooks]:
+    """Somebody who listens to hooks."""
+    known = Hooks("")
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            length = int(self.headers["Content-Length"])
+            event = json.loads(self.rfile.read(length))
+            known.told.append(event)
+            body = b'{"code":1}' if event["action"] == known.refused else b'{"code":0}'
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        known.url = f"http://127.0.0.1:{listening.server_port}/hook"
+        thread = threading.Thread(target=listening.serve_forever)
+        thread.start()
+        yield known
+        listening.shutdown()
+        thread.join()

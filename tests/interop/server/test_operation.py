@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import http.server
-import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import pytest
 
 if TYPE_CHECKING:
     from tests.interop.conftest import Clips, Viewer
-    from tests.interop.server.conftest import Actors, Server, StartServer
+    from tests.interop.server.conftest import Actors, Hooks, Server, StartServer
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
@@ -84,6 +79,7 @@ def test_a_busy_port_is_one_line_and_exit_code_2(penstock_server: StartServer) -
             *[sys.executable, "-m", "penstock", "serve"],
             *["--set", "http.listen=", "--set", f"rtmp.listen=127.0.0.1:{port}"],
             *["--set", "api.srs.listen=", "--set", "metrics.listen="],
+            *["--set", "api.live777.listen="],
         ],
         capture_output=True,
         text=True,
@@ -120,55 +116,6 @@ def test_kicking_ends_publisher_and_player(
 
 
 # -- hooks ---------------------------------------------------------------------------
-
-
-@attrs.define
-class Hooks:
-    """An HTTP server that writes down what it is told, and refuses what it should."""
-
-    url: str
-    told: list[dict[str, Any]] = attrs.field(factory=list)
-    refused: str = ""
-    """Name of the action to refuse."""
-
-    def actions(self, client_id: str) -> list[str]:
-        """Return what was told of one client."""
-        return [
-            event["action"] for event in self.told if event["client_id"] == client_id
-        ]
-
-    def sets(self) -> list[str]:
-        """Return the settings that send all hooks here."""
-        actions = ["connect", "close", "publish", "unpublish", "play", "stop"]
-        return [f'hooks.on_{action}=["{self.url}"]' for action in actions]
-
-
-@pytest.fixture
-def hooks() -> Iterator[Hooks]:
-    """Somebody who listens to hooks."""
-    known = Hooks("")
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            length = int(self.headers["Content-Length"])
-            event = json.loads(self.rfile.read(length))
-            known.told.append(event)
-            body = b'{"code":1}' if event["action"] == known.refused else b'{"code":0}'
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
-        known.url = f"http://127.0.0.1:{listening.server_port}/hook"
-        thread = threading.Thread(target=listening.serve_forever)
-        thread.start()
-        yield known
-        listening.shutdown()
-        thread.join()
 
 
 def test_hooks_tell_a_session_from_its_beginning_to_its_end(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import attrs
 import pytest
@@ -13,7 +13,7 @@ import trio.testing
 from penstock.engine.registry import Registry
 from penstock.engine.session import Session, StreamKey
 from penstock.engine.stream import Stream, StreamPolicy
-from penstock.engine.unit import Converter, Form, Unit
+from penstock.engine.unit import Conversions, Converter, Form, Unit
 from penstock.engine.viewer import Viewer, ViewerState
 from penstock.media import Frame, Track, TrackKind
 from penstock.net.wire import Wire
@@ -21,6 +21,12 @@ from penstock.net.wire import Wire
 VIDEO = Track(0, TrackKind.VIDEO, None, 1000)
 AUDIO = Track(0, TrackKind.AUDIO, None, 1000)
 FORM = Form("text")
+
+
+def conversions(make: Callable[[Form], Converter]) -> Conversions:
+    return Conversions(make, lambda track: None, lambda track, codec: None)
+
+
 KEY = StreamKey("default", "live", "a")
 
 
@@ -180,7 +186,7 @@ async def stage(nursery: trio.Nursery) -> AsyncIterator[Stage]:
         converters.append(Letters())
         return converters[-1]
 
-    registry = Registry(StreamPolicy(), make_converter=make, nursery=nursery)
+    registry = Registry(StreamPolicy(), conversions=conversions(make), nursery=nursery)
     stage = Stage(registry, nursery, converters)
     yield stage
     for watching in stage.watching:

@@ -93,6 +93,21 @@ async def test_streams_are_limited(stage: Any) -> None:
         await stage.publish(StreamKey("default", "live", "b"))
 
 
+async def test_who_waits_keeps_no_publisher_out(stage: Any) -> None:
+    registry = stage.registry
+    registry.max_streams = 2
+    keys = [StreamKey("default", "live", name) for name in "wxyz"]
+    for key in keys[:2]:
+        registry.reserve(key)
+    with pytest.raises(Refusal, match="too many streams"):
+        registry.stream(keys[2], "")
+    await stage.publish(keys[2])
+    await stage.publish(keys[0])
+    with pytest.raises(Refusal, match="too many streams"):
+        await stage.publish(keys[1])
+    assert registry.stream(keys[1], "") is registry.streams[keys[1]]
+
+
 async def test_totals_never_go_back(stage: Any) -> None:
     stream = await stage.publish()
     stage.push(stream, "A b")

@@ -13,7 +13,7 @@ import trio.testing
 from penstock.engine.outlet import Outlet, RingLimits
 from penstock.engine.session import StreamKey
 from penstock.engine.stream import Stream, StreamPolicy
-from penstock.engine.unit import Form
+from penstock.engine.unit import Conversions, Form
 from penstock.engine.viewer import ViewerState
 from penstock.media import Frame, Track, TrackKind
 
@@ -313,8 +313,10 @@ async def test_a_viewer_of_a_form_that_fails_at_once_ends(stage: Any) -> None:
     stream = Stream(
         KEY,
         StreamPolicy(),
-        make_converter=lambda form: broken,
-        start_outlet=lambda outlet: lambda: None,
+        conversions=Conversions(
+            lambda form: broken, lambda track: None, lambda track, codec: None
+        ),
+        start_task=lambda task, name: lambda: None,
         created_at=0,
         tc_url="",
     )

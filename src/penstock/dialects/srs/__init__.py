@@ -2,6 +2,6 @@
 
 from .hooks import SrsHooks
 from .names import Names
-from .routes import SrsApi, create_app
+from .routes import SrsApi, create_app, is_public_path
 
-__all__ = ["Names", "SrsApi", "SrsHooks", "create_app"]
+__all__ = ["Names", "SrsApi", "SrsHooks", "create_app", "is_public_path"]

@@ -8,6 +8,7 @@ virtual hosts are refused, since one of them would let in whom the other keeps o
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Mapping
 
 import attrs
@@ -15,7 +16,7 @@ import attrs
 from .conf import ConfError, Directive, parse
 from .environment import apply_environment, expand
 from .switches import enabled, is_on, number
-from .vhosts import translate_vhosts
+from .vhosts import has_webrtc, translate_vhosts
 
 __all__ = ["Translation", "translate"]
 
@@ -37,6 +38,7 @@ _SILENT = frozenset(
         "rtmp",
         "rtmps",
         "vhost",
+        "rtc_server",
         "listen",
         "max_connections",
         "chunk_size",
@@ -68,7 +70,6 @@ _SILENT = frozenset(
 )
 _ENABLED_BLOCKS = frozenset(
     [
-        "rtc_server",
         "srt_server",
         "heartbeat",
         "stream_caster",
@@ -91,6 +92,12 @@ _WORDS = {
     "rtmp": "enabled listen chunk_size",
     "rtmps": _HTTPS,
     "exporter": "enabled listen label tag",
+    "rtc_server": (
+        "enabled listen tcp protocol candidate use_auto_detect_network_ip ip_family "
+        "api_as_candidates resolve_api_domain keep_api_domain ecdsa encrypt "
+        "reuseport merge_nalus black_hole"
+    ),
+    "rtc_server.tcp": "enabled listen",
     "stats": "enabled network disk",
 }
 
@@ -143,7 +150,9 @@ def translate(
     _http_server(result, root)
     _http_api(result, root)
     _exporter(result, root)
-    translate_vhosts(result, [one for one in root.children if one.name == "vhost"])
+    vhosts = [one for one in root.children if one.name == "vhost"]
+    translate_vhosts(result, vhosts)
+    _rtc_server(result, root, is_wanted=has_webrtc(vhosts))
     for directive in root.children:
         _not_served(result, directive)
     return result
@@ -311,6 +320,8 @@ def _api_auth(result: Translation, block: Directive) -> bool:
 
 
 def _exporter(result: Translation, root: Directive) -> None:
+    # The file's owner knows of one API.
+    result.values["api.live777.listen"] = ""
     block = root.find("exporter")
     if block is None or not enabled(block):
         result.values["metrics.listen"] = ""
@@ -321,6 +332,63 @@ def _exporter(result: Translation, root: Directive) -> None:
         found = block.find(name)
         if found is not None and found.arguments:
             result.note(found, "metrics carry no such label")
+
+
+# Switches of rtc_server that only the one side of is served: name, default, and what
+# there is to say if the other side is asked for.
+_ONE_SIDED = (
+    ("encrypt", True, "media is always encrypted"),
+    ("ecdsa", True, "the certificate is an ECDSA one"),
+    (
+        "use_auto_detect_network_ip",
+        True,
+        "the addresses of the interfaces are offered all the same",
+    ),
+    ("api_as_candidates", True, "the address that the API is asked by is offered"),
+    ("keep_api_domain", False, "host names are not offered"),
+)
+
+
+def _rtc_server(result: Translation, root: Directive, *, is_wanted: bool) -> None:
+    block = root.find("rtc_server")
+    result.values["webrtc.listen"] = ""
+    if block is None or not enabled(block):
+        return
+    if not is_wanted:
+        result.note(block, "WebRTC is off, since no vhost has it (rtc)")
+        return
+    result.put("webrtc.listen", *_listener(result, block, "8000"))
+    tcp = block.find("tcp")
+    result.values["webrtc.tcp"] = enabled(tcp)
+    if tcp is not None and enabled(tcp):
+        result.note(tcp, "TCP is served on http_server's port, no other one")
+    protocol = block.find("protocol")
+    if protocol is not None and protocol.argument == "tcp":
+        result.note(protocol, "UDP is offered too")
+    for name, default, text in _ONE_SIDED:
+        if is_on(block, name, default=default) is not default:
+            result.note(block.child(name, block.where), text)
+    hole = block.find("black_hole")
+    if hole is not None and enabled(hole):
+        result.note(hole, "not served")
+    found = block.find("candidate")
+    if found is not None:
+        _candidates(result, found)
+
+
+def _candidates(result: Translation, directive: Directive) -> None:
+    """Take the addresses that clients reach the machine by."""
+    addresses = []
+    for argument in directive.arguments:
+        # A variable that is not set stands for all interfaces, as do the first two.
+        if argument in ("*", "0.0.0.0", "::") or argument.startswith("$"):
+            continue
+        try:
+            addresses.append(str(ipaddress.ip_address(argument)))
+        except ValueError:
+            result.note(directive, f"{argument} is not offered, only IP addresses are")
+    if addresses:
+        result.put("webrtc.public_addresses", addresses, directive)
 
 
 def _say_unknown(result: Translation, block: Directive, path: str) -> None:

@@ -21,7 +21,7 @@ from penstock.control import (
     StreamView,
 )
 from penstock.control.system import SystemFigures
-from penstock.settings import SrsApiSettings
+from penstock.settings import Settings, SrsApiSettings
 from penstock.slices import in_slices
 
 from . import figures, listings, shapes
@@ -30,6 +30,7 @@ from .encoding import Json, encode
 from .errors import Code, code_of
 from .names import IdTable, Names, vhost_shown, vhost_stored
 from .requests import ApiRequest, page
+from .rtc import RtcEndpoints
 
 __all__ = ["Endpoint", "Endpoints"]
 
@@ -68,6 +69,7 @@ class Endpoints:
         settings: SrsApiSettings,
         names: Names,
         wall_clock: Callable[[], float],
+        everything: Callable[[], Settings],
     ) -> None:
         self.settings = settings
         self._control = control
@@ -77,6 +79,7 @@ class Endpoints:
         self._identity: dict[str, str] = {}
         self._head = b""
         self._reload = _Reload()
+        rtc = RtcEndpoints(control, everything, self._ok)
         v1 = "/api/v1"
         self.exact: Mapping[str, Endpoint] = {
             f"{v1}/versions": self._constant(_VERSIONS),
@@ -100,8 +103,11 @@ class Endpoints:
             (f"{v1}/vhosts/", self.vhosts),
             (f"{v1}/streams/", self.streams),
             (f"{v1}/clients/", self.clients),
-            ("/rtc/v1/publish/", self.bad_request),
-            ("/rtc/v1/play/", self.bad_request),
+            ("/rtc/v1/whip-play/", rtc.whep),
+            ("/rtc/v1/publish/", rtc.publish),
+            ("/rtc/v1/play/", rtc.play),
+            ("/rtc/v1/whip/", rtc.whip),
+            ("/rtc/v1/whep/", rtc.whep),
             (f"{v1}/", self._constant(_API_V1)),
             ("/api/", self._constant(_API)),
             ("/rtc/", self.not_found),
@@ -188,10 +194,6 @@ class Endpoints:
         target = "/api/v1/tests/errors"
         location = (b"Location", target.encode())
         return text(301, f"Redirect to {target}", (location,))
-
-    async def bad_request(self, request: ApiRequest) -> Answer:
-        """Refuse a WebRTC session as SRS refuses any: code 400."""
-        return error(Code.BAD_REQUEST)
 
     async def not_found(self, request: ApiRequest) -> Answer:
         """Answer 404 where a JSON listing would be taken for a session."""

@@ -21,11 +21,19 @@ _ROOT = (
     "http_server.crossdomain http_server.https.enabled http_server.https.listen "
     "http_server.https.key http_server.https.cert "
     "exporter.enabled exporter.listen exporter.label exporter.tag "
-    "heartbeat.enabled rtc_server.enabled srt_server.enabled "
+    "rtc_server.enabled rtc_server.listen rtc_server.tcp.enabled "
+    "rtc_server.tcp.listen rtc_server.protocol rtc_server.candidate "
+    "rtc_server.use_auto_detect_network_ip rtc_server.ip_family "
+    "rtc_server.api_as_candidates rtc_server.resolve_api_domain "
+    "rtc_server.keep_api_domain rtc_server.ecdsa rtc_server.encrypt "
+    "rtc_server.black_hole.enabled rtc_server.black_hole.addr "
+    "heartbeat.enabled srt_server.enabled "
     "tencentcloud_apm.enabled tencentcloud_cls.enabled"
 )
 _VHOST = (
-    "chunk_size min_latency tcp_nodelay rtc.enabled srt.enabled hls.enabled "
+    "chunk_size min_latency tcp_nodelay srt.enabled hls.enabled "
+    "rtc.enabled rtc.nack rtc.twcc rtc.stun_timeout rtc.dtls_role rtc.dtls_version "
+    "rtc.drop_for_pt rtc.rtmp_to_rtc rtc.rtc_to_rtmp "
     "dvr.enabled dash.enabled hds.enabled "
     "http_static.enabled http_remux.enabled http_remux.mount "
     "forward.enabled forward.destination "
@@ -81,7 +89,7 @@ def apply_environment(root: Directive, environ: Mapping[str, str]) -> None:
 
 def _is_list(name: str) -> bool:
     """Say whether a directive takes several arguments, as its variable does then."""
-    return name in ("listen", "destination") or name.startswith("on_")
+    return name in ("listen", "destination", "candidate") or name.startswith("on_")
 
 
 def _set(block: Directive, parts: list[str], arguments: list[str], name: str) -> None:

@@ -8,7 +8,7 @@ from penstock.control import HookAction, HookEvent, HookRequest, ServerView
 
 from .encoding import Json, encode
 from .names import Names, vhost_shown
-from .shapes import SIGNATURE, stream_url
+from .shapes import SIGNATURE, WEBRTC_PROTOCOLS, stream_url
 
 __all__ = ["SrsHooks"]
 
@@ -55,9 +55,7 @@ class SrsHooks:
                 "recv_bytes": session.bytes_received,
             }
         stream: dict[str, Json] = {"stream": session.name}
-        param: dict[str, Json] = {
-            "param": f"?{event.parameters}" if event.parameters else ""
-        }
+        param: dict[str, Json] = {"param": _param(event)}
         tc_url: dict[str, Json] = {"tcUrl": event.tc_url}
         page_url: dict[str, Json] = {"pageUrl": event.page_url}
         if action is HookAction.CONNECT:
@@ -84,3 +82,14 @@ class SrsHooks:
         if isinstance(code, bool) or not isinstance(code, int):
             return "answered without a code"
         return None if code == 0 else f"answered code {code}"
+
+
+def _param(event: HookEvent) -> str:
+    """Return the client's query: SRS puts a "?" before it only where a URL had one."""
+    parameters = event.parameters
+    if event.session.protocol in WEBRTC_PROTOCOLS and (
+        # WHIP's and WHEP's is that of the HTTP request, and "upstream=rtc" SRS's own.
+        not event.tc_url.startswith("webrtc:") or parameters == "upstream=rtc"
+    ):
+        return parameters
+    return f"?{parameters}" if parameters else ""

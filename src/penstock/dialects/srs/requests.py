@@ -13,6 +13,7 @@ import attrs
 __all__ = [
     "ApiRequest",
     "Page",
+    "bearer_token",
     "effective_method",
     "is_allowed",
     "is_callback",
@@ -41,6 +42,18 @@ class ApiRequest:
     local_address: str
     """The server's own address and port that took the request."""
     local_port: int
+    query_string: str = ""
+    """As it came."""
+    authority: str = ""
+    """The Host header, with its port."""
+    client: str = ""
+    """IP address of who asks."""
+    user_agent: str = ""
+    referer: str = ""
+    bearer: str = attrs.field(default="", repr=False)
+    """Token of ``Authorization: Bearer``."""
+    body: bytes = b""
+    """Only under ``/rtc/``."""
 
 
 @attrs.frozen
@@ -93,6 +106,12 @@ def page(query: Mapping[str, str]) -> Page:
         start=max(0, _integer(query.get("start", ""))),
         count=max(1, _integer(count)) if count else DEFAULT_COUNT,
     )
+
+
+def bearer_token(authorization: str | None) -> str:
+    """Return the token of an Authorization header, or "". Source: RFC 6750 §2.1."""
+    scheme, _, token = (authorization or "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def is_allowed(authorization: str | None, username: str, password: str) -> bool | None:

@@ -9,7 +9,7 @@ application, 1,900 for Quart's smallest. So the application speaks ASGI itself.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any, TypeAlias
 
 import attrs
@@ -17,13 +17,14 @@ import trio
 
 from penstock.control import Control
 from penstock.control.system import SystemFigures
-from penstock.settings import SrsApiSettings
+from penstock.settings import Settings, SrsApiSettings
 
 from .answers import Answer, text
 from .endpoints import Endpoint, Endpoints
 from .names import Names
 from .requests import (
     ApiRequest,
+    bearer_token,
     effective_method,
     is_allowed,
     is_callback,
@@ -31,7 +32,7 @@ from .requests import (
 )
 from .shapes import SIGNATURE
 
-__all__ = ["SrsApi", "create_app"]
+__all__ = ["SrsApi", "create_app", "is_public_path"]
 
 # The two shapes that the ASGI specification leaves to the frameworks to name.
 Message: TypeAlias = MutableMapping[str, Any]
@@ -39,10 +40,13 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 MAX_BODY = 1 << 20
-"""Octets of a request body that are read (and ignored) before the answer."""
+"""Octets of a request body that are read before the answer."""
+MAX_DESCRIPTION = 256 << 10
+"""Octets of an offer: one with every codec has some ten thousand."""
 BODY_S = 10.0
 """How long a body may take."""
 
+_PUBLIC = b"/rtc/v1/"
 _SERVER = (b"Server", SIGNATURE.encode())
 _KEEP_ALIVE = (b"Connection", b"keep-alive")
 # Browsers do not take "*" for Authorization; the last name is SRS's own misspelling,
@@ -61,8 +65,10 @@ _CROSS_ORIGIN = (
 class _Headers:
     """The request headers that count here."""
 
+    all: dict[str, str] = attrs.field(factory=dict)
+    """By lower-case name; of two the last."""
     host: str = ""
-    origin: bool = False
+    origin: str = ""
     authorization: str | None = None
     has_body: bool = False
 
@@ -74,6 +80,8 @@ def create_app(
     names: Names,
     *,
     wall_clock: Callable[[], float] = time.time,
+    everything: Callable[[], Settings] = Settings,
+    client_address: Callable[[str, Mapping[str, str]], str] = lambda peer, _: peer,
 ) -> SrsApi:
     """Return the application for the API's listeners, plain and TLS alike.
 
@@ -83,15 +91,31 @@ def create_app(
         settings: The section ``api.srs``.
         names: The tables of ids, shared with `SrsHooks`.
         wall_clock: Unix seconds.
+        everything: Gives the whole configuration in force.
+        client_address: Returns who asks, given the address of the connection and the
+            request's headers by their lower-case names.
     """
-    return SrsApi(Endpoints(control, system, settings, names, wall_clock))
+    endpoints = Endpoints(control, system, settings, names, wall_clock, everything)
+    return SrsApi(endpoints, everything, client_address)
+
+
+def is_public_path(path: bytes) -> bool:
+    """Tell whether `SrsApi.serve_public` is for a path: WebRTC's signalling."""
+    return path.startswith(_PUBLIC)
 
 
 class SrsApi:
     """One server's SRS API. A reload calls `configure`."""
 
-    def __init__(self, endpoints: Endpoints) -> None:
+    def __init__(
+        self,
+        endpoints: Endpoints,
+        everything: Callable[[], Settings],
+        client_address: Callable[[str, Mapping[str, str]], str],
+    ) -> None:
         self._endpoints = endpoints
+        self._everything = everything
+        self._client_address = client_address
 
     def configure(self, settings: SrsApiSettings) -> None:
         """Take a changed section ``api.srs``; listeners are not its business."""
@@ -104,18 +128,38 @@ class SrsApi:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope: ``http`` or ``lifespan``."""
         if scope["type"] == "http":
-            await self._serve(scope, receive, send)
+            is_open = self._endpoints.settings.crossdomain
+            await self._serve(scope, receive, send, lambda _: is_open)
         elif scope["type"] == "lifespan":
             await _lifespan(receive, send)
         else:
             await send({"type": "websocket.close", "code": 1000})
 
-    async def _serve(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def serve_public(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Serve a request on the public port, whose rules for other origins hold."""
+        allowed = self._everything().http.cors_origins
+        await self._serve(
+            scope, receive, send, lambda origin: "*" in allowed or origin in allowed
+        )
+
+    async def _serve(
+        self,
+        scope: Message,
+        receive: Receive,
+        send: Send,
+        is_open_to: Callable[[str], bool],
+    ) -> None:
         headers = _read_headers(scope["headers"])
+        crosses = is_open_to(headers.origin)
+        body: bytes | None = b""
         if headers.has_body:
-            await _drain(receive)
+            is_wanted = is_public_path(scope["raw_path"])
+            body = await _read_body(receive, MAX_DESCRIPTION if is_wanted else 0)
         query = parse_query(scope["query_string"].decode("latin-1"))
-        answer = await self._answer(scope, headers, query)
+        if body is None:
+            answer = text(413, "Content Too Large")
+        else:
+            answer = await self._answer(scope, headers, query, body, crosses)
         pieces, content_type = [answer.body, *answer.more], answer.content_type
         callback = query.get("callback")
         if callback and answer.is_json:
@@ -130,7 +174,7 @@ class SrsApi:
             # Hypercorn turns it into "close" whenever it will close.
             fields.append(_KEEP_ALIVE)
         fields += answer.headers
-        if headers.origin and self._endpoints.settings.crossdomain:
+        if headers.origin and crosses:
             fields += _CROSS_ORIGIN
         await send(
             {"type": "http.response.start", "status": answer.status, "headers": fields}
@@ -142,12 +186,17 @@ class SrsApi:
             await answer.afterwards()
 
     async def _answer(
-        self, scope: Message, headers: _Headers, query: dict[str, str]
+        self,
+        scope: Message,
+        headers: _Headers,
+        query: dict[str, str],
+        body: bytes,
+        crosses: bool,
     ) -> Answer:
         """Apply what holds for every path, then let the endpoint answer."""
         settings = self._endpoints.settings
         if scope["method"] == "OPTIONS":
-            return Answer(status=200 if settings.crossdomain else 405, content_type=b"")
+            return Answer(status=200 if crosses else 405, content_type=b"")
         path = scope["raw_path"].decode("latin-1")
         callback = query.get("callback")
         if ".." in path or (callback and not is_callback(callback)):
@@ -166,6 +215,13 @@ class SrsApi:
             host=query.get("vhost") or query.get("domain") or _bare(headers.host),
             local_address=server[0],
             local_port=server[1] or 0,
+            query_string=scope["query_string"].decode("latin-1"),
+            authority=headers.host,
+            client=self._client_address((scope.get("client") or ("",))[0], headers.all),
+            user_agent=headers.all.get("user-agent", ""),
+            referer=headers.all.get("referer", ""),
+            bearer=bearer_token(headers.authorization),
+            body=body,
         )
         return await self._endpoint(path)(request)
 
@@ -183,10 +239,11 @@ class SrsApi:
 def _read_headers(pairs: Iterable[tuple[bytes, bytes]]) -> _Headers:
     found = _Headers()
     for name, value in pairs:
+        found.all[name.decode("latin-1")] = value.decode("latin-1")
         if name == b"host":
             found.host = value.decode("latin-1")
         elif name == b"origin":
-            found.origin = True
+            found.origin = value.decode("latin-1")
         elif name == b"authorization":
             found.authorization = value.decode("latin-1")
         elif name == b"transfer-encoding" or (
@@ -211,15 +268,28 @@ def _bare(host: str) -> str:
     return name if colon and port.isascii() and port.isdigit() else host
 
 
-async def _drain(receive: Receive) -> None:
-    """Read a body that no endpoint needs, so that the connection can be kept."""
+async def _read_body(receive: Receive, most: int) -> bytes | None:
+    """Read a body, so that the connection can be kept.
+
+    Args:
+        receive: The request's.
+        most: Octets to keep; 0 for a body that no endpoint needs.
+
+    Returns:
+        The body, or None if there is more of it than may be.
+    """
     taken = 0
+    kept: list[bytes] = []
     with trio.move_on_after(BODY_S):
         while taken <= MAX_BODY:
             message = await receive()
-            taken += len(message.get("body", b""))
+            part = message.get("body", b"")
+            taken += len(part)
+            if taken <= most:
+                kept.append(part)
             if message["type"] != "http.request" or not message.get("more_body"):
-                return
+                break
+    return None if 0 < most < taken else b"".join(kept)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -21,6 +21,7 @@ __all__ = [
     "SIGNATURE",
     "VERSION",
     "VERSIONS",
+    "WEBRTC_PROTOCOLS",
     "client",
     "features",
     "is_client",
@@ -29,6 +30,9 @@ __all__ = [
     "stream_url",
     "vhost",
 ]
+
+WEBRTC_PROTOCOLS = ("whip", "whep")
+"""Of sessions, whichever API they came by."""
 
 # Clients judge the dialect by its version, so it is the one that the answers follow.
 VERSION = "7.0.18"
@@ -257,9 +261,12 @@ def client(view: SessionView, vhost_id: str, names: Names) -> dict[str, Json]:
 
 
 def _client_type(view: SessionView) -> str:
+    is_webrtc = view.protocol in WEBRTC_PROTOCOLS
     if view.role == "publish":
-        return "fmle-publish"
+        return "rtc-publish" if is_webrtc else "fmle-publish"
     if view.role != "play":
         return "Unknown"
+    if is_webrtc:
+        return "rtc-play"
     # SRS calls every endless HTTP response flv-play, whatever container it carries.
     return "rtmp-play" if view.protocol in ("rtmp", "rtmps") else "flv-play"

@@ -11,7 +11,7 @@ from .conf import ConfError, Directive
 from .names import DEFAULT_VHOST
 from .switches import enabled, is_on, number
 
-__all__ = ["Target", "translate_vhosts"]
+__all__ = ["Target", "has_webrtc", "translate_vhosts"]
 
 _EVERYBODY = ["0.0.0.0/0", "::/0"]
 _HOOKS = frozenset(
@@ -32,6 +32,8 @@ _SILENT = frozenset(
         "http_static",
         "ingest",
         "rtc",
+        "nack",
+        "twcc",
         "srt",
         "chunk_size",
         "in_ack_size",
@@ -55,7 +57,6 @@ _SILENT_PLAY = frozenset(
 )
 _ENABLED_BLOCKS = frozenset(
     [
-        "rtc",
         "srt",
         "hls",
         "hds",
@@ -64,8 +65,6 @@ _ENABLED_BLOCKS = frozenset(
         "transcode",
         "exec",
         "bandcheck",
-        "nack",
-        "twcc",
         "http_static",
     ]
 )
@@ -114,6 +113,7 @@ def translate_vhosts(result: Target, vhosts: Sequence[Directive]) -> None:
                 result.note(block, "counts for the other vhosts too")
     for vhost in live:
         _play_and_publish(result, vhost, first=vhost is live[0])
+        _rtc(result, vhost, live)
         _relays(result, vhost)
         _not_served(result, vhost)
 
@@ -247,6 +247,64 @@ def _play_and_publish(result: Target, vhost: Directive, *, first: bool) -> None:
             result.put(key, value, child)
         elif result.values[key] != value:
             result.note(child, "the first vhost's value counts for all")
+
+
+# What WebRTC does always, or only one way: the value that asks for something else, and
+# what there is to say then. Other words tune how SRS does it.
+_RTC_ONE_WAY = {
+    "nack": ("off", "missing packets are always asked for"),
+    "twcc": ("off", "transport-wide feedback is always given"),
+    "rtmp_to_rtc": ("off", "streams of RTMP play by WebRTC all the same"),
+    "rtc_to_rtmp": ("off", "streams of WebRTC play by RTMP all the same"),
+    "dtls_role": ("active", "the client begins where it leaves that to the server"),
+    "dtls_version": ("dtls1.0", "DTLS 1.2 is the oldest that is spoken"),
+}
+_RTC_SILENT = frozenset(
+    [
+        "enabled",
+        "nack_no_copy",
+        "stun_timeout",
+        "stun_strict_check",
+        "keep_bframe",
+        "keep_avc_nalu_sei",
+        "opus_bitrate",
+        "aac_bitrate",
+        "pli_for_rtmp",
+    ]
+)
+
+
+def has_webrtc(vhosts: Iterable[Directive]) -> bool:
+    """Say whether any virtual host that is enabled has WebRTC."""
+    return any(
+        is_on(vhost, "enabled", default=True) and _block(vhost, "rtc") is not None
+        for vhost in vhosts
+    )
+
+
+def _rtc(result: Target, vhost: Directive, vhosts: Sequence[Directive]) -> None:
+    block = _block(vhost, "rtc")
+    if block is None:
+        return
+    if not all(_block(one, "rtc") for one in vhosts):
+        result.note(block, "counts for the other vhosts too")
+    for child in block.children:
+        if child.name in _RTC_ONE_WAY:
+            other, text = _RTC_ONE_WAY[child.name]
+            if child.argument == other:
+                result.note(child, text)
+        elif child.name == "drop_for_pt":
+            if child.argument != "0":
+                result.note(child, "no packet is dropped for its payload type")
+        elif child.name not in _RTC_SILENT:
+            result.note(child, "not served")
+    timeout = block.find("stun_timeout")
+    if timeout is not None:
+        key, seconds = "webrtc.connect_timeout_s", float(number(timeout))
+        if key not in result.values:
+            result.put(key, seconds, timeout)
+        elif result.values[key] != seconds:
+            result.note(timeout, "the first vhost's value counts for all")
 
 
 def _relays(result: Target, vhost: Directive) -> None:

@@ -3,7 +3,9 @@
 import { createAdmin } from "./admin.js";
 import { bits, bytes, channels, codec, fps, size, span } from "./format.js";
 import { draw, push } from "./graph.js";
-import { Player } from "./player.js";
+import { createPublisher } from "./publish.js";
+import { keep, recall } from "./store.js";
+import { Watch } from "./watch.js";
 
 const by = (id) => document.getElementById(id);
 const entries = new Map(); // stream id -> what the page keeps of it
@@ -13,7 +15,7 @@ let previous = null; // server figures before, for rates
 let filter = "";
 let ticks = 0;
 
-const player = new Player(by("video"), (state, text) => {
+const player = new Watch(by("video"), (state, text) => {
   const veil = by("veil");
   veil.classList.toggle("off", state === "live" || state === "late");
   veil.classList.toggle("thin", by("video").videoWidth > 0);
@@ -25,6 +27,9 @@ const player = new Player(by("video"), (state, text) => {
   if (chip.textContent !== text) chip.textContent = text;
 });
 
+const publisher = createPublisher({
+  named: (path) => by("publish-open").classList.toggle("onair", path !== ""),
+});
 const admin = createAdmin({ toast, changed: () => refreshServer() });
 
 // ---- asking -----------------------------------------------------------------
@@ -83,8 +88,12 @@ function showServer() {
   sign.hidden = !server.can_sign_in || (server.admin && !signedIn);
   sign.dataset.state = signedIn ? "in" : "out";
   set("sign", signedIn ? "Sign out" : "Sign in");
+  publisher.server(server);
+  by("way-browser").hidden = !speaks("webrtc");
   showPublishing();
 }
+
+const speaks = (name) => Boolean(server && server.listeners.some((l) => l.name === name));
 
 function rtmpBase() {
   const plain = server && server.listeners.find((l) => l.name === "rtmp");
@@ -102,6 +111,7 @@ function showPublishing() {
   const encoded = `-c:v libx264 -bf 0 -g 60 -pix_fmt yuv420p -c:a aac -f flv "${base}/live/${name}"`;
   set("obs-server", `${base}/live`);
   set("obs-key", name);
+  set("whip-url", `${location.origin}/live/demo/whip`);
   set("ffmpeg-line", `ffmpeg -re -i input.mp4 ${encoded}`);
   set("ffmpeg-test",
     `ffmpeg -re -f lavfi -i testsrc2=s=1280x720:r=30 -re -f lavfi -i sine=r=48000 ${encoded}`);
@@ -217,15 +227,15 @@ function choose(streams) {
     player.stop();
     return;
   }
-  const video = next.tracks.find((t) => t.kind === "video");
-  player.picture = video ? codec(video) : "";
-  const token = sessionStorage.getItem("penstock-token");
-  player.play(withToken(`${next.path}.mp4${next.query}`, token));
-}
-
-function withToken(url, token) {
-  if (!token) return url;
-  return `${url}${url.includes("?") ? "&" : "?"}token=${encodeURIComponent(token)}`;
+  player.play({
+    path: next.path,
+    query: next.query,
+    token: recall("penstock-token", "sessionStorage"),
+    video: next.tracks.find((t) => t.kind === "video"),
+    audio: next.tracks.find((t) => t.kind === "audio"),
+    live: next.state === "live",
+    webrtc: speaks("webrtc"),
+  });
 }
 
 function showChosen() {
@@ -272,6 +282,9 @@ function showLinks(stream) {
   const socket = location.origin.replace(/^http/, "ws");
   lines.push(["WS-FLV", `${socket}${stream.path}.flv${stream.query}`]);
   lines.push(["fMP4", `${location.origin}${stream.path}.mp4${stream.query}`]);
+  if (speaks("webrtc")) {
+    lines.push(["WHEP", `${location.origin}${stream.path}/whep${stream.query}`]);
+  }
   const marker = JSON.stringify(lines);
   if (marker === linksOf) return;
   linksOf = marker;
@@ -336,15 +349,41 @@ document.addEventListener("click", (event) => {
 
 async function toggleSound() {
   const on = await player.sound(by("video").muted);
-  by("sound").setAttribute("aria-pressed", String(on));
   set("sound", on ? "Sound off" : "Sound on");
 }
 
 by("sound").addEventListener("click", toggleSound);
 by("video").addEventListener("click", toggleSound);
-by("full").addEventListener("click", () => {
+by("full").addEventListener("click", toggleFull);
+
+function toggleFull() {
   if (document.fullscreenElement) document.exitFullscreen();
-  else document.querySelector(".screen").requestFullscreen().catch(() => {});
+  else by("screen").requestFullscreen().catch(() => {});
+}
+
+// Single keys count only while the player has the focus.
+by("screen").addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.altKey || event.metaKey) return;
+  if (event.key === "m") toggleSound();
+  if (event.key === "f") toggleFull();
+});
+document.addEventListener("fullscreenchange", () => {
+  set("full", document.fullscreenElement ? "Leave full screen" : "Full screen");
+});
+
+function openPublisher(open) {
+  by("publish").hidden = !open;
+  by("publish-open").setAttribute("aria-expanded", String(open));
+  if (open) {
+    publisher.opened();
+    by("publish").scrollIntoView({ block: "nearest" });
+  }
+}
+
+by("publish-open").addEventListener("click", () => openPublisher(by("publish").hidden));
+by("publish-begin").addEventListener("click", () => {
+  openPublisher(true);
+  by("publish-name").focus();
 });
 by("filter").addEventListener("input", (event) => {
   filter = event.target.value.trim().toLowerCase();
@@ -352,7 +391,7 @@ by("filter").addEventListener("input", (event) => {
 });
 by("token-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  sessionStorage.setItem("penstock-token", by("token").value);
+  keep("penstock-token", by("token").value, "sessionStorage");
   choose([...entries.values()].map((e) => e.stream));
 });
 window.addEventListener("hashchange", () => {

@@ -9,8 +9,11 @@ export function push(series, value) {
   if (series.length > WINDOW) series.shift();
 }
 
-/** Draw `series` (one sample a second, newest last) against its own peak. */
-export function draw(canvas, series, { axis = null } = {}) {
+/**
+ * Draw `series` (one sample a second, newest last) against its own peak, or against
+ * `least` if it is always lower.
+ */
+export function draw(canvas, series, { axis = null, least = 1 } = {}) {
   const ratio = Math.min(2, window.devicePixelRatio || 1);
   const width = canvas.clientWidth;
   const height = canvas.clientHeight;
@@ -24,7 +27,7 @@ export function draw(canvas, series, { axis = null } = {}) {
   pen.clearRect(0, 0, width, height);
   const top = axis ? 14 : 2;
   const floor = height - (axis ? 16 : 1);
-  const peak = ceiling(Math.max(1, ...series));
+  const peak = ceiling(Math.max(least, ...series));
   const accent = style.getPropertyValue("--accent").trim();
   const line = style.getPropertyValue("--line").trim();
   const soft = style.getPropertyValue("--soft").trim();
