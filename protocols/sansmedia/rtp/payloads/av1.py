@@ -201,7 +201,9 @@ class Av1Depacketiser(VideoDepacketiser):
     """Puts temporal units together again.
 
     After a loss a temporal unit is believed if its first packet begins a coded video
-    sequence, or begins with a frame of the lowest layer.
+    sequence, or begins with a frame of the lowest layer. Where several frames without
+    layers make a temporal unit, the first of them may be missing then: a frame that is
+    not ``decodable`` may lack its beginning.
 
     Source: AV1-RTP §4.4, §5.
 
