@@ -8,7 +8,6 @@ import that must succeed.
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -19,29 +18,6 @@ from hypothesis import settings
 settings.register_profile("explore")
 settings.register_profile("repeatable", derandomize=True, database=None)
 settings.load_profile("repeatable")
-
-_TESTS = Path(__file__).resolve().parent
-_ONE_AT_A_TIME = ("interop/server", "interop")
-
-
-def pytest_collection_modifyitems(
-    config: pytest.Config, items: list[pytest.Item]
-) -> None:
-    """Let `--dist loadgroup` keep files whole, and real programs wait for each other.
-
-    Interop tests mostly wait, but each takes a core's worth of browser or encoder when
-    it does not; so one process runs those of the server, one those of the libraries.
-    """
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    for item in items:
-        name = str(item.path.relative_to(_TESTS))
-        for folder in _ONE_AT_A_TIME:
-            if name.startswith(f"{folder}/"):
-                name = folder
-                break
-        item.add_marker(pytest.mark.xdist_group(name))
-
 
 if importlib.util.find_spec("pytest_trio") is not None:
     from pytest_trio.enable_trio_mode import *  # noqa: F403
