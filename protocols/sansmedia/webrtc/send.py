@@ -239,15 +239,14 @@ class SendStream:
             octets += len(payload)
         sealed += seal_run(run, start)
         self._next = index + 1
-        self._note_timestamp(timestamp)
-        self.counters.packets += len(sealed)
-        self.counters.octets += octets
-        self._credit = min(self._credit + len(sealed), _MOST_RESENT)
-        return sealed
-
-    def _note_timestamp(self, timestamp: int) -> None:
         if self._last_timestamp is None or timestamp > self._last_timestamp:
             self._last_timestamp = timestamp
+        counters, count = self.counters, len(sealed)
+        counters.packets += count
+        counters.octets += octets
+        if self._credit < _MOST_RESENT:
+            self._credit = min(self._credit + count, _MOST_RESENT)
+        return sealed
 
     def write_late(self, packets: Sequence[SourcePacket]) -> list[bytes]:
         """Return packets that fill gaps of what was sent before.

@@ -182,7 +182,7 @@ class UdpPort:
 
     # -- sending ----------------------------------------------------------------------
 
-    def send(self, datagram: Datagram) -> bool:
+    def send(self, datagram: Datagram) -> int:
         """Send one datagram; see `send_run`."""
         return self.send_run((datagram.data,), datagram.peer, datagram.local)
 
@@ -191,19 +191,19 @@ class UdpPort:
         segments: Sequence[bytes],
         peer: tuple[str, int],
         local: tuple[str, int] | None,
-    ) -> bool:
+    ) -> int:
         """Send datagrams to one peer, in order, with as few calls as may be.
 
         Neighbours of one size go together, a shorter one behind them as well: a frame
         in packets of one size is one call. Never waits, never raises.
 
         Returns:
-            False if something was dropped, because the kernel takes nothing or there
-            is no way to the peer.
+            Octets that left or wait: fewer than given if something was dropped,
+            because the kernel takes nothing or there is no way to the peer.
         """
         count = len(segments)
         start = 0
-        complete = True
+        octets = 0
         while start < count:
             size = len(segments[start])
             end = start + 1
@@ -214,9 +214,9 @@ class UdpPort:
                     end += 1
                 if end < longest and 0 < len(segments[end]) < size:
                     end += 1
-            complete &= self._send_call(segments[start:end], size, peer, local)
+            octets += self._send_call(segments[start:end], size, peer, local)
             start = end
-        return complete
+        return octets
 
     def _send_call(
         self,
@@ -224,7 +224,7 @@ class UdpPort:
         size: int,
         peer: tuple[str, int],
         local: tuple[str, int] | None,
-    ) -> bool:
+    ) -> int:
         ancillary: _Ancillary = []
         if local is not None and self._fixed is None:
             ancillary.append(self._source(local[0]))
@@ -242,7 +242,7 @@ class UdpPort:
         statistics = self.statistics
         statistics.datagrams_sent += len(segments)
         statistics.octets_sent += sent
-        return True
+        return sent
 
     def _source(self, host: str) -> tuple[int, int, bytes]:
         """Return the ancillary item that makes ``host`` the source address."""
@@ -264,7 +264,7 @@ class UdpPort:
         segments: Sequence[bytes],
         ancillary: _Ancillary,
         address: tuple[str, int],
-    ) -> bool:
+    ) -> int:
         if error.errno in (errno.EAGAIN, errno.ENOBUFS):
             return self._keep(segments, ancillary, address)
         if len(segments) > 1 and error.errno in (errno.EIO, errno.EOPNOTSUPP):
@@ -272,21 +272,20 @@ class UdpPort:
             # from now on, for everybody.
             self._segments = False
             single = [item for item in ancillary if item[1] != _UDP_SEGMENT]
-            outcomes = [self._send_single(one, single, address) for one in segments]
-            return all(outcomes)
+            return sum(self._send_single(one, single, address) for one in segments)
         self.statistics.unreachable += len(segments)
-        return False
+        return 0
 
     def _send_single(
         self, data: bytes, ancillary: _Ancillary, address: tuple[str, int]
-    ) -> bool:
+    ) -> int:
         try:
             self.sock.sendmsg((data,), ancillary, 0, address)
         except OSError as error:
             return self._refused(error, (data,), ancillary, address)
         self.statistics.datagrams_sent += 1
         self.statistics.octets_sent += len(data)
-        return True
+        return len(data)
 
     # -- what the kernel did not take -------------------------------------------------
 
@@ -300,15 +299,15 @@ class UdpPort:
         segments: Sequence[bytes],
         ancillary: _Ancillary,
         address: tuple[str, int],
-    ) -> bool:
+    ) -> int:
         size = sum(map(len, segments))
         if self._residue_octets + size > _MAX_RESIDUE:
             self.statistics.dropped += len(segments)
-            return False
+            return 0
         self._residue.append((segments, ancillary, address))
         self._residue_octets += size
         self._residue_waits.set()
-        return True
+        return size
 
     async def run_flush(self) -> None:
         """Send what waits when the kernel has room again, until cancelled."""

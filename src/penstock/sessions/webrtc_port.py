@@ -287,38 +287,38 @@ class WebRtcPort:
 
     def _send(self, peer: Peer, entry: _Entry) -> None:
         for datagram in peer.datagrams_to_send():
-            data = datagram.data
+            sent = 0
             if datagram.transport == "udp":
                 sent = self.udp.send(datagram)
             elif datagram.local is not None:
                 path = Path(datagram.local, datagram.peer, "tcp")
-                sent = self._send_frames(path, (data,))
-            else:
-                sent = False
-            if sent:
-                entry.traffic.bytes_sent += len(data)
+                sent = self._send_frames(path, (datagram.data,))
+            entry.traffic.bytes_sent += sent
 
-    def send_run(self, path: Path, packets: Sequence[bytes]) -> None:
-        """Send packets over a path, in order. Never waits, never raises."""
+    def send_run(self, path: Path, packets: Sequence[bytes]) -> int:
+        """Send packets over a path, in order. Never waits, never raises.
+
+        Returns:
+            Octets of those that were not dropped.
+        """
         if path.transport == "udp":
-            self.udp.send_run(packets, path.peer, path.local)
-        else:
-            self._send_frames(path, packets)
+            return self.udp.send_run(packets, path.peer, path.local)
+        return self._send_frames(path, packets)
 
-    def _send_frames(self, path: Path, packets: Sequence[bytes]) -> bool:
+    def _send_frames(self, path: Path, packets: Sequence[bytes]) -> int:
         connection = self._connections.get(path)
         if connection is None:
-            return False
+            return 0
         wire = connection.wire
         if wire.residue_bytes > _MAX_TCP_RESIDUE:
-            return False
+            return 0
         try:
             wire.offer(b"".join([encode_frame(packet) for packet in packets]))
         except OSError:
-            return False  # its reader notices too
+            return 0  # its reader notices too
         if not wire.is_clear:
             connection.residue.set()
-        return True
+        return sum(map(len, packets))
 
     # -- TCP --------------------------------------------------------------------------
 

@@ -36,8 +36,10 @@ class _Lane:
     stream: SendStream
     ring: PacketRing | None = None
     sent_at: float | None = None
+    has_picture_ids: bool = False
+    """What is being sent has numbers of its own: VP8, VP9."""
     last: bytes | None = None
-    """The payload sent last, as the peer has it."""
+    """Where it has, the payload sent last, as the peer has it."""
     rewrite: Callable[[bytes], bytes] | None = None
     muted: bool = False
 
@@ -133,6 +135,9 @@ class WhepSink:
         elapsed = 0
         if lane.sent_at is not None:
             elapsed = int((now - lane.sent_at) * format.clock_rate)
+        if lane.ring is None or lane.ring.track.codec is not codec:
+            lane.last = None
+        lane.has_picture_ids = codec in (Codec.VP8, Codec.VP9)
         lane.rewrite = _continued(codec, lane.last, packet.payload)
         lane.stream.begin(
             ring.source,
@@ -160,13 +165,14 @@ class WhepSink:
         lane = self._lanes[ring.track.kind]
         lane.sent_at = trio.current_time()
         self._send(lane.stream.write(packets))
-        # Padding has no picture id to go on from.
-        for packet in reversed(packets):
-            if packet.payload:
-                rewrite = lane.rewrite
-                payload = packet.payload
-                lane.last = payload if rewrite is None else rewrite(payload)
-                break
+        if lane.has_picture_ids:
+            # Padding has none to go on from.
+            for packet in reversed(packets):
+                if packet.payload:
+                    rewrite = lane.rewrite
+                    payload = packet.payload
+                    lane.last = payload if rewrite is None else rewrite(payload)
+                    break
 
     def write_late(self, ring: PacketRing, packets: Sequence[Packet]) -> None:
         """Send packets that belong before what was sent already."""
@@ -183,8 +189,7 @@ class WhepSink:
     def _send(self, packets: Sequence[bytes]) -> None:
         path = self._peer.path
         if path is not None and packets:
-            self._port.send_run(path, packets)
-            self._traffic.bytes_sent += sum(map(len, packets))
+            self._traffic.bytes_sent += self._port.send_run(path, packets)
 
     def video_ssrc(self) -> int | None:
         """Return the SSRC that pictures go under."""
