@@ -206,13 +206,14 @@ class SendStream:
         if segment is None or not packets:
             return []
         shift, rewrite = segment.shift, segment.rewrite
-        payload_type, ssrc = self.config.payload_type, self.config.ssrc
+        config = self.config
+        payload_type, ssrc = config.payload_type, config.ssrc
         marked = payload_type | _MARKER
+        edge, time_shift = segment.edge, segment.time_shift
         pack, seal_run = _HEADER.pack, self._sealer.seal_run
         sealed: list[bytes] = []
         run: list[tuple[bytes, bytes]] = []
         octets = timestamp = 0
-        source_timestamp = None
         start = packets[0].number + shift
         index = start - 1
         for packet in packets:
@@ -222,9 +223,11 @@ class SendStream:
                 start = packet.number + shift
                 index = start - 1
             index += 1
-            if packet.timestamp != source_timestamp:
-                source_timestamp = packet.timestamp
-                timestamp = segment.timestamp(source_timestamp)
+            timestamp = packet.timestamp
+            if timestamp >= edge:
+                timestamp += time_shift
+            else:
+                timestamp = segment.timestamp(timestamp)
             payload = packet.payload
             if rewrite is not None:
                 payload = rewrite(payload)
@@ -237,7 +240,7 @@ class SendStream:
             )
             run.append((header, payload))
             octets += len(payload)
-        sealed += seal_run(run, start)
+        sealed = sealed + seal_run(run, start) if sealed else seal_run(run, start)
         self._next = index + 1
         if self._last_timestamp is None or timestamp > self._last_timestamp:
             self._last_timestamp = timestamp

@@ -231,6 +231,9 @@ class PacketOutlet:
         """Write to many viewers in slices; the outlet's one task, until cancelled."""
         while True:
             await self._flush_needed.wait()
+            # A burst comes in several datagrams, and the first one wakes us: by now
+            # the others are here, and all of them go to a viewer in one call.
+            await trio.lowlevel.checkpoint()
             self._flush_needed = trio.Event()
             while self._pending:
                 self._round, self._pending = self._pending, {}
