@@ -225,9 +225,9 @@ async def _talk(
     await theirs.connect()
     try:
         await theirs.send(b"\x80from aioice")
-        # Sent again until it comes: our side may hear of the nomination later.
+        # Our side may hear of the nomination later, and cannot once theirs is gone.
         for _ in range(100):
-            if ours.agent.selected_path is not None:
+            if ours.state == "completed":
                 break
             await asyncio.wait(
                 [asyncio.ensure_future(asyncio.Event().wait())], timeout=0.05
