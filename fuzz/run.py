@@ -1,5 +1,8 @@
 """Run the fuzz targets: ``python fuzz/run.py [TARGET ...] [--seconds N]``.
 
+A target is a file in ``targets``, which imports the libraries alone, or in ``server``,
+which imports penstock too; the name of a folder stands for all that is in it.
+
 Each target runs in a process of its own under atheris. ``--replay`` runs the committed
 corpora once, without atheris; ``--minimise`` takes new inputs that reach new code from
 ``fuzz/found`` into the corpus. Exit code 1 says that something was found.
@@ -9,21 +12,28 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any, TypeAlias
 
+import attrs
+
+FOLDERS = {"targets": ("sansmedia",), "server": ("sansmedia", "penstock")}
+"""Where targets are, and the packages that those of a folder are about."""
+
 _HERE = Path(__file__).resolve().parent
-_TARGETS = _HERE / "targets"
 _CORPUS = _HERE / "corpus"
 _FINDINGS = _HERE / "findings"
 _FOUND = _HERE / "found"
 
 _MAX_CORPUS_FILES = 20
 _MAX_CORPUS_BYTES = 4096
+_MUTATIONS = 50
 
 OneInput: TypeAlias = Callable[[bytes], None]
 TraceFunction: TypeAlias = Callable[[FrameType, str, Any], Any]
@@ -31,47 +41,115 @@ Arc: TypeAlias = tuple[str, int, int]
 """File, line before, line."""
 
 
+@attrs.frozen
+class Target:
+    """A file with a function ``one_input``."""
+
+    name: str
+    folder: str
+
+    @property
+    def corpus(self) -> list[Path]:
+        """The committed inputs."""
+        folder = _CORPUS / self.name
+        return sorted(path for path in folder.glob("*") if path.is_file())
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """What is watched while it runs."""
+        return FOLDERS[self.folder]
+
+    def load(self) -> OneInput:
+        """Import it."""
+        module = importlib.import_module(f"{self.folder}.{self.name}")
+        one_input: OneInput = module.one_input
+        return one_input
+
+
+def find_targets(*folders: str) -> dict[str, Target]:
+    """Return the targets of these folders, or of all, by name; imports none."""
+    found = {
+        path.stem: Target(path.stem, folder)
+        for folder in folders or FOLDERS
+        for path in sorted((_HERE / folder).glob("*.py"))
+    }
+    return dict(sorted(found.items()))
+
+
 def main() -> int:
     """Parse the command line and do what it says."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("targets", nargs="*", metavar="TARGET", help="default: all")
+    parser.add_argument(
+        "targets", nargs="*", metavar="TARGET", help="or a folder; default: all"
+    )
     parser.add_argument("--seconds", type=int, default=60, help="for each target")
     parser.add_argument("--replay", action="store_true", help="run the corpora once")
     parser.add_argument("--minimise", action="store_true", help="merge what was found")
     options = parser.parse_args()
-    known = sorted(path.stem for path in _TARGETS.glob("*.py"))
-    names = options.targets or known
-    unknown = sorted(set(names) - set(known))
-    if unknown:
-        parser.error(f"no such target: {', '.join(unknown)}")
+    targets = _chosen(parser, options.targets)
     if options.replay:
-        return max(replay(name) for name in names)
+        return max(replay(target) for target in targets)
     if options.minimise:
-        for name in names:
-            minimise_corpus(name)
+        for target in targets:
+            minimise_corpus(target)
         return 0
-    return max(fuzz(name, options.seconds) for name in names)
+    return max(fuzz(target, options.seconds) for target in targets)
 
 
-def load_target(name: str) -> OneInput:
-    """Import ``fuzz/targets/<name>.py`` and return its ``one_input``."""
-    module = importlib.import_module(f"targets.{name}")
-    one_input: OneInput = module.one_input
-    return one_input
+def _chosen(parser: argparse.ArgumentParser, names: list[str]) -> list[Target]:
+    known = find_targets()
+    chosen: dict[str, Target] = {}
+    for name in names or FOLDERS:
+        if name in FOLDERS:
+            chosen |= find_targets(name)
+        elif name in known:
+            chosen[name] = known[name]
+        else:
+            parser.error(f"no such target: {name}")
+    return list(chosen.values())
 
 
-def corpus_files(name: str) -> list[Path]:
-    """Return the committed inputs of a target."""
-    return sorted(path for path in (_CORPUS / name).glob("*") if path.is_file())
+# -- replaying -------------------------------------------------------------------------
 
 
-def replay(name: str) -> int:
+def check_corpus_size(target: Target) -> None:
+    """Fail unless a target has a corpus, and a small one."""
+    corpus = target.corpus
+    assert 1 <= len(corpus) <= _MAX_CORPUS_FILES
+    assert max(path.stat().st_size for path in corpus) < _MAX_CORPUS_BYTES
+
+
+def check_corpus(target: Target) -> None:
+    """Fail if an input of its corpus breaks a target's invariant."""
+    one_input = target.load()
+    for path in target.corpus:
+        one_input(path.read_bytes())
+
+
+def check_damaged_corpus(target: Target) -> None:
+    """Fail if seeded damage to its corpus breaks a target's invariant."""
+    # Here, because what is imported before a target is not watched by the fuzzer.
+    from sansmedia.sansio.testing import SeededDice, mutate_bytes
+
+    one_input = target.load()
+    corpus = [path.read_bytes() for path in target.corpus]
+    dice = SeededDice(1)
+    one_input(b"")
+    for _ in range(_MUTATIONS):
+        data = mutate_bytes(dice.choice(corpus), dice.choice(corpus), dice)
+        try:
+            one_input(data)
+        except Exception as error:
+            raise AssertionError(f"{target.name} fails for {data!r}") from error
+
+
+def replay(target: Target) -> int:
     """Run a target over its corpus; return 1 if it has none or one fails."""
-    files = corpus_files(name)
+    name, files = target.name, target.corpus
     if not files:
         print(f"{name}: no corpus in {_CORPUS / name}")
         return 1
-    one_input = load_target(name)
+    one_input = target.load()
     failed = 0
     for path in files:
         failure = _failure(one_input, path.read_bytes())
@@ -90,8 +168,12 @@ def _failure(one_input: OneInput, data: bytes) -> Exception | None:
     return None
 
 
-def fuzz(name: str, seconds: int) -> int:
+# -- fuzzing ---------------------------------------------------------------------------
+
+
+def fuzz(target: Target, seconds: int) -> int:
     """Run a target under atheris; return 1 if it found something."""
+    name = target.name
     findings = _FINDINGS / name
     found = _FOUND / name
     for folder in (findings, found, _CORPUS / name):
@@ -110,7 +192,7 @@ def fuzz(name: str, seconds: int) -> int:
     )
     new = sorted(set(findings.iterdir()) - before)
     for path in new:
-        shrink(name, path)
+        shrink(target, path)
     print(f"{name}: {len(new)} findings, atheris ended with {code}")
     return 1 if new or code else 0
 
@@ -125,15 +207,16 @@ def run_under_atheris(name: str, arguments: list[str]) -> None:
     """Be the process of one target; never returns."""
     import atheris
 
-    with atheris.instrument_imports(include=["sansmedia"]):
-        one_input = load_target(name)
+    target = find_targets()[name]
+    with atheris.instrument_imports(include=list(target.packages)):
+        one_input = target.load()
     atheris.Setup([sys.argv[0], *arguments], one_input)
     atheris.Fuzz()
 
 
-def shrink(name: str, path: Path) -> None:
+def shrink(target: Target, path: Path) -> None:
     """Cut a finding down while it fails in the same way."""
-    one_input = load_target(name)
+    name, one_input = target.name, target.load()
     data = path.read_bytes()
     first = _failure(one_input, data)
     if first is None:
@@ -153,19 +236,18 @@ def shrink(name: str, path: Path) -> None:
     print(f"{name}: {path.relative_to(_HERE)}: {first!r} in {len(data)} octets")
 
 
-def minimise_corpus(name: str) -> None:
+def minimise_corpus(target: Target) -> None:
     """Take into the corpus what was found and reaches code that it does not.
 
     The committed files stay. Of the new ones, that which reaches most is taken first,
     until nothing new is reached or the corpus has 20 files.
     """
-    one_input = load_target(name)
-    corpus = corpus_files(name)
+    name, corpus = target.name, target.corpus
     reached: set[Arc] = set()
     for path in corpus:
-        reached |= _arcs(one_input, path.read_bytes())
+        reached |= _arcs(target, path.read_bytes())
     candidates = {
-        path: _arcs(one_input, path.read_bytes())
+        path: _arcs(target, path.read_bytes())
         for path in sorted((_FOUND / name).glob("*"))
         if path.stat().st_size < _MAX_CORPUS_BYTES
     }
@@ -181,14 +263,16 @@ def minimise_corpus(name: str) -> None:
     print(f"{name}: {taken} inputs taken, {len(reached)} arcs reached")
 
 
-def _arcs(one_input: OneInput, data: bytes) -> set[Arc]:
-    """Return the jumps from line to line that an input takes in sansmedia."""
+def _arcs(target: Target, data: bytes) -> set[Arc]:
+    """Return the jumps from line to line that an input takes in what is watched."""
+    one_input = target.load()
+    watched = _folders(target.packages)
     arcs: set[Arc] = set()
     previous: dict[FrameType, int] = {}
 
     def trace(frame: FrameType, event: str, _arg: object) -> TraceFunction | None:
         filename = frame.f_code.co_filename
-        if "/sansmedia/" not in filename:
+        if not filename.startswith(watched):
             return None
         if event == "line":
             arcs.add((filename, previous.get(frame, 0), frame.f_lineno))
@@ -203,6 +287,17 @@ def _arcs(one_input: OneInput, data: bytes) -> set[Arc]:
     finally:
         sys.settrace(None)
     return arcs
+
+
+@cache
+def _folders(packages: tuple[str, ...]) -> tuple[str, ...]:
+    specs = (importlib.util.find_spec(package) for package in packages)
+    return tuple(
+        f"{folder}/"
+        for spec in specs
+        if spec is not None
+        for folder in spec.submodule_search_locations or ()
+    )
 
 
 if __name__ == "__main__":

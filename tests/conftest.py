@@ -8,6 +8,7 @@ import that must succeed.
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from typing import TYPE_CHECKING
 
 import attrs
@@ -15,8 +16,8 @@ import pytest
 from hypothesis import settings
 
 # One commit has one result; `--hypothesis-profile=explore` looks further each time.
-settings.register_profile("explore")
-settings.register_profile("repeatable", derandomize=True, database=None)
+settings.register_profile("explore", deadline=None)
+settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
 settings.load_profile("repeatable")
 
 if importlib.util.find_spec("pytest_trio") is not None:
@@ -25,9 +26,18 @@ if importlib.util.find_spec("pytest_trio") is not None:
 if importlib.util.find_spec("penstock") is not None:
     import trio
 
-    from penstock.control import NotFound, RatesView, StreamView, WebRtcAnswer
+    from penstock.control import (
+        NotFound,
+        RatesView,
+        StreamView,
+        Unavailable,
+        WebRtcAnswer,
+    )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from penstock.control import (
         Control,
         ControlError,
@@ -220,6 +230,16 @@ class FakeControl:
         await trio.lowlevel.checkpoint()
         return []
 
+    async def start_relay(
+        self, *, source: str, destination: str, on_demand: bool
+    ) -> RelayView:
+        await trio.lowlevel.checkpoint()
+        raise Unavailable("no relays here")
+
+    async def stop_relay(self, relay_id: str) -> None:
+        await trio.lowlevel.checkpoint()
+        raise NotFound(relay_id)
+
     async def offer_webrtc(self, offer: WebRtcOffer) -> WebRtcAnswer:
         await trio.lowlevel.checkpoint()
         self.offers.append(offer)
@@ -262,3 +282,18 @@ def _checked(fake: FakeControl) -> Control:
 def fake_control() -> type[FakeControl]:
     """The class of a `Control` whose answers are what a test puts into it."""
     return FakeControl
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path) -> Callable[..., Path]:
+    """Write programs of the shell that are taken for an FFmpeg; all are one file."""
+
+    def write(script: str, version: str = "ffmpeg version n9.0") -> Path:
+        path = tmp_path / "program"
+        path.unlink(missing_ok=True)
+        asked = f"[ \"$2\" != -version ] || {{ echo '{version}'; exit; }}"
+        path.write_text(f"#!{shutil.which('sh')}\n{asked}\n{script}\n")
+        path.chmod(0o755)
+        return path
+
+    return write

@@ -26,6 +26,7 @@ SPECIFICATIONS = (
     r"FLV 10\.1",
     r"AV1-ISOBMFF",
     r"AV1-RTP",
+    r"AV1-MPEG2-TS",
     r"AV1",
     r"VP[89]",
     r"(?:Encapsulation of )?(?:AV1|VP|Opus|FLAC) in ISO BMFF",
@@ -35,6 +36,8 @@ SPECIFICATIONS = (
     r"Fetch Standard",
     r"draft-[a-z-]+-\d\d",
     r"WHEP draft-\d\d",
+    r"SRT draft-\d\d",
+    r"libsrt [a-zA-Z0-9-]+\.md",
 )
 """How a specification is named; an addition here is a decision, not a typing error."""
 
@@ -93,8 +96,8 @@ def code_files() -> list[Path]:
 def test_files() -> list[Path]:
     """Return the tests, the fuzz targets and the provenance notes of test data."""
     tests = _ROOT / "tests"
-    targets = _ROOT / "fuzz" / "targets"
-    found = [*tests.rglob("*.py"), *tests.rglob("*.toml"), *targets.glob("*.py")]
+    fuzz = _ROOT / "fuzz"
+    found = [*tests.rglob("*.py"), *tests.rglob("*.toml"), *fuzz.glob("*/*.py")]
     # The repository's own rules cite examples, not what they test.
     return [path for path in found if tests / "repo" not in path.parents]
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import attrs
 import pytest
-from sansmedia import flv, mp4, rtmp
+from sansmedia import flv, mp4, mpegts, rtmp
+from sansmedia.codecs import Codec
 from sansmedia.sansio.testing import TransformCase
 
 _DATA = Path(__file__).resolve().parents[1] / "data"
@@ -63,6 +64,35 @@ def _mp4_small_fragments(size: int) -> bytes:
     return init + b"".join(fragments)
 
 
+_TS_FILES = tuple(
+    data[:4000]
+    for data in _files(
+        *("mpegts/h264_aac", "mpegts/h264_latm", "mpegts/h265_ac3", "mpegts/mp3_eac3"),
+        *("mpegts/opus_surround", "mpegts/programs"),
+    )
+)
+_TS_LIMITS = mpegts.Limits(max_pes_size=_UNIT, max_pending_bytes=2 * _UNIT)
+
+
+def _ts_bulk(size: int) -> bytes:
+    """Return pictures as large as the limit allows."""
+    config = mpegts.MuxerConfig(tables_interval_90k=1 << 30)
+    muxer = mpegts.Muxer([mpegts.MuxTrack(256, Codec.H264)], config)
+
+    def wrap(body: bytes) -> bytes:
+        unit = b"\x41\x9a" + body[100:].replace(b"\0", b"\1")
+        return muxer.write(256, len(unit).to_bytes(4, "big") + unit, 0)
+
+    return _large_units(size, wrap)
+
+
+def _ts_small_frames(size: int) -> bytes:
+    track = mpegts.MuxTrack(257, Codec.AAC, bytes.fromhex("1190"))
+    muxer = mpegts.Muxer([track])
+    writes = [muxer.write(257, bytes(150), n * 1920) for n in range(size // 188 + 1)]
+    return b"".join(writes)
+
+
 def _chunk_bulk(size: int) -> bytes:
     def wrap(payload: bytes) -> bytes:
         return rtmp.shared_message(rtmp.MediaKind.VIDEO, 0, payload)
@@ -103,6 +133,19 @@ _MP4 = TransformCase(
     bulk=_mp4_bulk,
     pending_limit=4 * _UNIT,
 )
+_TS = TransformCase(
+    name="mpegts.Demuxer",
+    factory=lambda: mpegts.Demuxer(_TS_LIMITS),
+    seeds=(
+        *_TS_FILES,
+        # Octets that are missing, too many, and wrong.
+        _TS_FILES[0][:5000] + _TS_FILES[0][5100:],
+        _TS_FILES[0][:3000] + b"\x00\x47" * 99 + _TS_FILES[2],
+        b"\x47" * 1000,
+    ),
+    bulk=_ts_bulk,
+    pending_limit=4 * _UNIT,
+)
 _CHUNKS = TransformCase(
     name="ChunkReader",
     factory=lambda: rtmp.ChunkReader(_RTMP_LIMITS),
@@ -121,6 +164,13 @@ _CASES = (
     attrs.evolve(_FLV, name="FlvDemuxer, small tags", bulk=_flv_small_tags),
     _MP4,
     attrs.evolve(_MP4, name="Mp4Demuxer, small fragments", bulk=_mp4_small_fragments),
+    _TS,
+    attrs.evolve(_TS, name="mpegts.Demuxer, small frames", bulk=_ts_small_frames),
+    attrs.evolve(
+        _TS,
+        name="TransportDemuxer",
+        factory=lambda: mpegts.TransportDemuxer(_TS_LIMITS),
+    ),
     _CHUNKS,
 )
 

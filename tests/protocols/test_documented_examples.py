@@ -15,7 +15,19 @@ from typing import Any
 
 import attrs
 import pytest
-from sansmedia import amf, codecs, flv, mp4, rtmp, rtp, sdp, srtp, webrtc, whip
+from sansmedia import (
+    amf,
+    codecs,
+    flv,
+    mp4,
+    mpegts,
+    rtmp,
+    rtp,
+    sdp,
+    srtp,
+    webrtc,
+    whip,
+)
 from sansmedia.rtp import payloads
 from sansmedia.sansio.testing import SeededDice
 
@@ -101,7 +113,7 @@ def _rows(library: ModuleType, block: str) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    "library", [amf, codecs, flv, mp4, payloads, rtp, sdp, srtp, webrtc, whip]
+    "library", [amf, codecs, flv, mp4, mpegts, payloads, rtp, sdp, srtp, webrtc, whip]
 )
 def test_every_public_name_is_on_the_page(library: ModuleType) -> None:
     listed = [
@@ -117,7 +129,9 @@ def test_every_name_of_a_listed_module_is_on_the_page(library: ModuleType) -> No
         assert sorted(_NAME.findall(second)) == sorted(module.__all__), first
 
 
-@pytest.mark.parametrize("library", [amf, flv, mp4, payloads, rtp, sdp, srtp, webrtc])
+@pytest.mark.parametrize(
+    "library", [amf, flv, mp4, mpegts, payloads, rtp, sdp, srtp, webrtc]
+)
 def test_every_limit_is_on_the_page_with_its_default(library: ModuleType) -> None:
     limits = library.Limits()
     expected = [

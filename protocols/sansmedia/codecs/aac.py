@@ -31,6 +31,7 @@ __all__ = [
     "encode_adts_header",
     "encode_asc",
     "parameters",
+    "read_asc",
     "split_adts",
 ]
 
@@ -291,7 +292,22 @@ def decode_asc(data: bytes) -> AudioSpecificConfig:
     Raises:
         ProtocolError: Cut short, a reserved rate, or error protection.
     """
-    bits = BitReader(data, source=_SOURCE)
+    return read_asc(BitReader(data, source=_SOURCE))
+
+
+def read_asc(bits: BitReader, *, to_the_end: bool = True) -> AudioSpecificConfig:
+    """Read an AudioSpecificConfig where a larger structure holds one.
+
+    Source: ISO 14496-3 §1.6.2.1.
+
+    Args:
+        bits: Stands behind the configuration afterwards.
+        to_the_end: The configuration ends with ``bits``, so that an extension behind
+            it can be told from what follows.
+
+    Raises:
+        ProtocolError: Cut short, a reserved rate, or error protection.
+    """
     object_type = _read_object_type(bits)
     frequency = _read_frequency(bits)
     channels = bits.u(4)
@@ -311,7 +327,7 @@ def decode_asc(data: bytes) -> AudioSpecificConfig:
             bits.skip(4)
     if config.object_type in _GENERAL_AUDIO:
         config = _read_specific(bits, config)
-        if config.signalling is SbrSignalling.NONE:
+        if to_the_end and config.signalling is SbrSignalling.NONE:
             config = _read_backward_compatible(bits, config)
     extension = config.extension_sampling_frequency
     if extension is not None and extension not in (frequency, 2 * frequency):

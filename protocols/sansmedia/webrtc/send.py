@@ -26,6 +26,8 @@ _MOST_RESENT = 1_000
 and little beside what one NACK may ask for, which is 6,000."""
 _SEGMENTS = 8
 """Beginnings that are remembered for NACK."""
+_MOST_REMEMBERED = 256
+"""Packets sent again that are remembered, to tell who asks for one once more."""
 
 
 class SourcePacket(Protocol):
@@ -138,6 +140,8 @@ class SendStream:
         self._segments: list[_Segment] = []
         self._segment: _Segment | None = None
         self._credit = 0
+        self._resent: dict[int, None] = {}
+        """Indexes of packets sent again, the oldest first."""
 
     @property
     def next_sequence(self) -> int:
@@ -295,6 +299,10 @@ class SendStream:
         In the long run a packet is looked for, for each that was sent, and no more: few
         octets can ask for very many.
 
+        Who asks for a packet once more has lost the answer, or waited for one to a lost
+        question, and is about to stand still: two copies go then. A browser that only
+        receives knows no round trip and asks again after 100 ms.
+
         Source: RFC 4585 §6.2.1, RFC 4588 §4.
 
         Args:
@@ -302,6 +310,7 @@ class SendStream:
             find: Gives a packet by its source and number.
         """
         run: list[bytes] = []
+        copies: list[bytes] = []
         for wrapped in sequences:
             if not self._credit:
                 self.counters.refused += 1
@@ -313,8 +322,20 @@ class SendStream:
                 self.counters.unanswered += 1
                 continue
             run.append(packet)
+            if index in self._resent and self._credit:
+                copy = self._found(index, find)
+                if copy is not None:
+                    self._credit -= 1
+                    copies.append(copy)
+            self._remember(index)
+        run += copies  # apart from the first, for what is lost together
         self.counters.resent += len(run)
         return run
+
+    def _remember(self, index: int) -> None:
+        self._resent[index] = None
+        if len(self._resent) > _MOST_REMEMBERED:
+            del self._resent[next(iter(self._resent))]
 
     def _found(
         self, index: int, find: Callable[[object, int], SourcePacket | None]

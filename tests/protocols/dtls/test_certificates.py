@@ -178,8 +178,9 @@ def test_every_scheme_signs_and_verifies(
     verify(key.public_key(), scheme, signature, b"data", _SCHEMES)
     if is_ecdsa:
         assert sign(key, scheme, b"data") == signature
+    changed = signature[:-1] + bytes((signature[-1] ^ 1,))
     for public, named, made, code in (
-        (key.public_key(), scheme, signature[:-1] + b"\x00", "decrypt_error"),
+        (key.public_key(), scheme, changed, "decrypt_error"),
         (key.public_key(), scheme, b"", "decrypt_error"),
         (key.public_key(), 0x0201, signature, "illegal_parameter"),
         (other.private_key.public_key(), scheme, signature, "illegal_parameter"),

@@ -240,6 +240,24 @@ def test_a_storm_of_requests_gets_a_packet_for_each_that_was_sent(
     assert len(stream.resend(wanted, find)) == 10
 
 
+@pytest.mark.parametrize("config", [_CONFIG, _RTX], ids=["as they were", "RTX"])
+def test_who_asks_once_more_gets_two_copies(config: SendStreamConfig) -> None:
+    stream = SendStream(config, sealer=_Wire(), dice=SeededDice(1))
+    stream.begin("camera", 0, 0)
+    first = _read(stream.write([_packet(n) for n in range(500)])[0])
+
+    def ask(*numbers: int) -> list[bytes]:
+        wanted = [first.sequence + n & 0xFFFF for n in numbers]
+        found = stream.resend(wanted, lambda _, n: _packet(n))
+        return [_read(packet).payload[-2:] for packet in found]
+
+    assert ask(1, 2) == [b"p1", b"p2"]
+    assert ask(1, 2, 3) == [b"p1", b"p2", b"p3", b"p1", b"p2"]
+    ask(*range(100, 356))
+    assert ask(1) == [b"p1"], "so long ago that it is forgotten"
+    assert stream.counters.resent == 2 + 5 + 256 + 1
+
+
 def test_what_is_gone_is_looked_for_no_oftener_than_packets_were_sent() -> None:
     stream = SendStream(_CONFIG, sealer=_Wire(), dice=SeededDice(1))
     stream.begin("camera", 0, 0)
