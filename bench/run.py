@@ -18,10 +18,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from clip import load_clip, make_clip
+from files import files
+from jobs import jobs_api, jobs_start, jobs_supervised
 from latency import api, many_viewers, stopped_viewer
 from measures import Bench, fan_out, memory, publishers
 from report import Result, machine, page
 from servers import Cores
+from srt import srt_bad_link, srt_fast, srt_publishers, srt_viewers
 from webrtc import beside_aiortc, whep, whep_handshakes, whep_memory, whip
 from webrtc_browser import first_picture
 
@@ -36,12 +39,20 @@ MEASURES: dict[str, Callable[[Bench], Result]] = {
     "stopped": stopped_viewer,
     "many": many_viewers,
     "api": api,
+    "files": files,
     "whep": whep,
     "whep_memory": whep_memory,
     "whip": whip,
     "handshakes": whep_handshakes,
     "first_picture": first_picture,
     "aiortc": beside_aiortc,
+    "srt_publishers": srt_publishers,
+    "srt_viewers": srt_viewers,
+    "srt_fast": srt_fast,
+    "srt_bad_link": srt_bad_link,
+    "jobs_supervised": jobs_supervised,
+    "jobs_api": jobs_api,
+    "jobs_start": jobs_start,
 }
 
 

@@ -64,6 +64,9 @@ class Server:
     http_port: int = 0
     api_port: int = 0
     metrics_port: int = 0
+    srt_port: int = 0
+    jobs_port: int = 0
+    """Of the API that makes jobs, if it was switched on."""
 
     def cpu_s(self) -> float:
         """Return the processor time used so far, user and system, all threads.
@@ -140,9 +143,11 @@ def penstock(
     if probe is not None:
         command = [sys.executable, str(_HERE / "probed.py"), str(probe)]
     command += ["serve", "--ready-file", str(ready)]
-    listens = ("rtmp", "http", "webrtc", "api.srs", "metrics")
+    listens = ("rtmp", "http", "webrtc", "srt", "api.srs", "metrics")
     chosen = {f"{name}.listen": "127.0.0.1:0" for name in listens} | settings
     chosen.setdefault("api.live777.listen", "")
+    chosen.setdefault("api.datarhei.listen", "")
+    chosen.setdefault("storage.dir", str(folder / "state"))
     for key, value in chosen.items():
         command += ["--set", f"{key}={value}"]
     with spawned(command, cores.server, log=folder / "penstock.log") as process:
@@ -156,6 +161,8 @@ def penstock(
             http_port=ports["http"],
             api_port=ports["api.srs"],
             metrics_port=ports["metrics"],
+            srt_port=ports["srt"],
+            jobs_port=ports.get("api.datarhei", 0),
         )
 
 

@@ -57,6 +57,8 @@ SETTINGS = [
     "metrics.listen=127.0.0.1:0",
     "api.srs.listen=",
     "api.live777.listen=",
+    "api.datarhei.listen=",
+    "ffmpeg.jobs=false",
     "stream.republish_wait_s=5",
     "stream.slow_viewer_s=10",
 ]

@@ -10,16 +10,14 @@ import contextlib
 import gc
 import importlib.metadata
 import os
-import re
-import resource
 import signal
 import socket
 import ssl
-import uuid
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
+from typing import Any
 
 import attrs
 import httpx
@@ -38,26 +36,44 @@ from penstock.control.system import SystemFigures
 from penstock.convert.frames_to_rtp import packetiser_for
 from penstock.convert.framing import converter_for
 from penstock.convert.transcode import transcoder_for
-from penstock.dialects import live777, srs
+from penstock.dialects import datarhei, live777, srs
 from penstock.engine.callbacks import Callbacks
 from penstock.engine.control import EngineControl
 from penstock.engine.engine import Engine, policy_of
 from penstock.engine.gate import Gate
 from penstock.engine.registry import Refusal, Registry
 from penstock.engine.unit import Conversions
+from penstock.files_host import FilesHost
+from penstock.job_metrics import render_jobs
+from penstock.job_service import JobService
+from penstock.jobs.document import KeptDocument
 from penstock.net.http_host import HttpHost, PathSwitch
 from penstock.net.listener import accept_forever, bind_tcp
-from penstock.net.tls import TlsWire, server_context
+from penstock.net.tls import TlsWire
 from penstock.net.udp import UdpPort, bind_udp
 from penstock.net.wire import Wire
 from penstock.sessions.http_live import plain_answer
 from penstock.sessions.http_port import serve_http_connection
 from penstock.sessions.relay import RelaySupervisor
 from penstock.sessions.rtmp import serve_rtmp
+from penstock.sessions.srt import SrtSessions
+from penstock.sessions.srt_port import SrtPort
 from penstock.sessions.webrtc import WebRtcSessions
 from penstock.sessions.webrtc_port import WebRtcPort
 from penstock.sessions.webrtc_relay import WebRtcRelays
 from penstock.settings import HooksSettings, Settings
+from penstock.startup import (
+    CHANGES,
+    certificates,
+    changed_by,
+    forget_changes,
+    installation_id,
+    nothing,
+    opened_jobs,
+    raise_descriptor_limit,
+    summed,
+    with_changes,
+)
 from penstock.web import create_app as create_web_app
 from penstock.web.access import client_of
 
@@ -66,6 +82,8 @@ __all__ = ["serve"]
 _DRAIN_S = 5.0
 _INTERRUPT_S = 1.5
 _TLS_HANDSHAKE_S = 10.0
+_LOG_LINES = 1_000
+"""Kept for the APIs that show them."""
 _CERTIFICATE_LIFE = timedelta(days=3_650)
 """Nobody checks the dates of DTLS certificates, and the key is made at each start."""
 _HOOKS = httpx.Limits(
@@ -73,14 +91,16 @@ _HOOKS = httpx.Limits(
 )
 """Node and Apache close idle connections after 5 s, just when httpx would stop using
 them too: a hook sent in that moment would fail and refuse somebody."""
-_MACHINE_ID = Path("/etc/machine-id")
 
 Ready = Callable[[list[ListenerView]], None]
 Handler = Callable[[socket.socket], Awaitable[None]]
 
 
 async def serve(
-    settings: Settings, *, config_loader: Callable[[], Settings], ready: Ready
+    settings: Settings,
+    *,
+    config_loader: Callable[[], Settings],
+    ready: Ready,
 ) -> int:
     """Run a server until SIGTERM or SIGINT.
 
@@ -93,9 +113,10 @@ async def serve(
         The exit code.
 
     Raises:
-        ConfigError: an address cannot be bound, or a certificate not be used.
+        ConfigError: an address cannot be bound, a certificate or a folder not be used.
     """
     async with (
+        opened_jobs(settings) as jobs,
         # Each hook has its own time-out; httpx's five seconds would come first.
         # Certificates are the only thing that it takes from the environment.
         httpx.AsyncClient(
@@ -106,7 +127,9 @@ async def serve(
         ) as client,
         trio.open_nursery() as background,
     ):
-        server = _Server(settings, config_loader, client, background)
+        server = await _Server.started(
+            settings, config_loader, client, background, jobs
+        )
         await server.run(background, ready)
         background.cancel_scope.cancel()
     return 0
@@ -120,55 +143,6 @@ class _Listener:
     address: str
     secure: bool
     handle: Handler
-
-
-def _certificates(settings: Settings) -> dict[str, ssl.SSLContext]:
-    """Return the TLS configurations by listener. Raises: ConfigError."""
-    http, rtmps = settings.http, settings.rtmps
-    pairs = [("http", http.cert, http.key)]
-    if rtmps.listen:
-        pairs.append(("rtmps", rtmps.cert or http.cert, rtmps.key or http.key))
-    for name, api in (("srs", settings.api.srs), ("live777", settings.api.live777)):
-        if api.https_listen:
-            pair = api.cert or http.cert, api.key or http.key
-            pairs.append((f"api.{name}.https", *pair))
-    contexts = {}
-    for name, cert, key in pairs:
-        if cert:
-            try:
-                contexts[name] = server_context(cert, key)
-            except OSError as error:
-                reason = error.strerror or str(error)
-                raise ConfigError("", f"{name}.cert", f"{cert}: {reason}") from error
-    return contexts
-
-
-def _installation_id(settings: Settings) -> str:
-    """Return an id that stays the same while this machine runs this server.
-
-    Dashboards take another id for another server and forget what they knew.
-    """
-    try:
-        machine = _MACHINE_ID.read_text("ascii", "replace")
-    except OSError:
-        machine = ""
-    if not re.fullmatch(r"[0-9a-f]{32}\s*", machine):
-        # Images of containers have none, or an empty one that all would share.
-        return uuid.uuid4().hex
-    name = f"{machine} {settings.rtmp.listen} {settings.http.listen}"
-    return uuid.uuid5(uuid.NAMESPACE_OID, name).hex
-
-
-def _raise_descriptor_limit() -> int:
-    """Take as many descriptors as we may: every viewer is one, 1,024 the default.
-
-    Returns:
-        How many that is.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard
 
 
 def _hook_urls(hooks: HooksSettings) -> dict[HookAction, list[str]]:
@@ -188,10 +162,16 @@ class _Server:
         config_loader: Callable[[], Settings],
         client: httpx.AsyncClient,
         background: trio.Nursery,
+        jobs: JobService | None,
+        operators: Settings,
     ) -> None:
         self._settings = settings
+        self._operators = operators
+        """The configuration without what clients of an API have changed."""
+        self._loaded_at = time.time()
+        self._jobs = jobs
         self._config_loader = config_loader
-        self._tls = _certificates(settings)
+        self._tls = certificates(settings)
         self._exhausted_at = float("-inf")
         self._names = srs.Names(settings.api.srs.server_id)
         self._system = SystemFigures(disks=settings.api.srs.disks)
@@ -219,14 +199,16 @@ class _Server:
         self._relays = RelaySupervisor(self._engine, self._calls)
         self._webrtc = WebRtcSessions(self._engine)
         self._webrtc_port: WebRtcPort | None = None
+        self._srt = SrtSessions(self._engine)
         self._control = EngineControl(
             self._engine,
-            server_id=_installation_id(settings),
+            server_id=installation_id(settings),
             version=importlib.metadata.version("penstock"),
             reload=self._reload,
-            relays=self._relays.views,
+            relays=self._relays,
             webrtc=self._webrtc,
             calls=self._calls,
+            datagrams=lambda: summed(self._webrtc.figures(), self._srt.figures()),
         )
         self._live777_app = live777.Live777Api(
             self._control, lambda: self._settings, self._client_address
@@ -245,22 +227,93 @@ class _Server:
             public.append((srs.is_public_path, self._srs_app.serve_public))
         if settings.api.live777.listen or settings.api.live777.https_listen:
             public.append((live777.is_public_path, self._live777_app.serve_public))
-        web = create_web_app(self._control, lambda: self._settings)
+        self._files = self._datarhei_api = None
+        self._datarhei = HttpHost(nothing)
+        if jobs is not None:
+            log.keep(_LOG_LINES)
+            self._files = FilesHost(jobs, lambda: self._settings, self._client_address)
+            self._datarhei_api = self._make_datarhei(jobs, self._files)
+            self._datarhei = HttpHost(self._files.beside(self._datarhei_api))
+        web = create_web_app(
+            self._control,
+            lambda: self._settings,
+            jobs=None if jobs is None else jobs.jobs,
+        )
+        if self._files is not None:
+            public.append((self._files.is_public_path, self._files.serve_public))
         self._web = HttpHost(PathSwitch(web, public))
         self._srs = HttpHost(self._srs_app)
         self._metrics = HttpHost(
-            metrics.create_app(self._control, self._srs_app.exposition)
+            metrics.create_app(
+                self._control,
+                self._srs_app.exposition,
+                *([] if jobs is None else [partial(render_jobs, jobs)]),
+                *([] if self._files is None else [self._files.exposition]),
+            )
         )
+
+    @classmethod
+    async def started(
+        cls,
+        settings: Settings,
+        config_loader: Callable[[], Settings],
+        client: httpx.AsyncClient,
+        background: trio.Nursery,
+        jobs: JobService | None,
+    ) -> _Server:
+        """Return a server by a configuration and what clients have changed of it."""
+        changed = settings
+        try:
+            if jobs is not None and settings.api.datarhei.forget_changes:
+                background.start_soon(forget_changes, jobs)
+            else:
+                changed = await with_changes(settings, jobs)
+        except ConfigError as error:
+            log.error("what the API has changed is left out", reason=str(error))
+        if jobs is not None:
+            jobs.configure(changed)
+        return cls(changed, config_loader, client, background, jobs, settings)
+
+    def _make_datarhei(
+        self, jobs: JobService, files: FilesHost
+    ) -> datarhei.DatarheiApi:
+        return datarhei.DatarheiApi(
+            datarhei.DatarheiParts(
+                self._control,
+                jobs.jobs,
+                self._system,
+                jobs.mounts,
+                KeptDocument(jobs.store, CHANGES, self._reload, self._check_changes),
+                settings=lambda: self._settings,
+                operators=lambda: self._operators,
+                loaded_at=lambda: self._loaded_at,
+                server_id=installation_id(self._settings),
+                client=self._client_address,
+                viewers=files.rows,
+                memory_password=lambda: (jobs.memory_credentials or ("", ""))[1],
+            )
+        )
+
+    @property
+    def _hosts(self) -> tuple[HttpHost, ...]:
+        return self._web, self._srs, self._live777, self._datarhei, self._metrics
 
     # -- running ----------------------------------------------------------------------
 
     async def run(self, background: trio.Nursery, ready: Ready) -> None:
         """Serve until a signal says otherwise."""
-        self._gate.descriptors = _raise_descriptor_limit()
-        with self._bound() as listening, self._bound_webrtc() as webrtc:
-            for host in (self._web, self._srs, self._live777, self._metrics):
+        self._gate.descriptors = raise_descriptor_limit()
+        with (
+            self._bound() as listening,
+            self._bound_webrtc() as webrtc,
+            self._bound_srt() as srt_port,
+        ):
+            for host in self._hosts:
                 await background.start(host.run)
             background.start_soon(self._live777_app.run)
+            if self._datarhei_api is not None:
+                for task in self._datarhei_api.tasks:
+                    background.start_soon(task)
             background.start_soon(self._system.run)
             background.start_soon(self._engine.run_ticks)
             background.start_soon(self._engine.run_stall_probe)
@@ -274,10 +327,18 @@ class _Server:
             gc.set_threshold(700, 10, 1_000)
             if webrtc is not None:
                 await background.start(webrtc.run)
+            if srt_port is not None:
+                await background.start(srt_port.run)
             async with trio.open_nursery() as sessions:
                 self._webrtc.open(webrtc, sessions)
                 self._calls.open(webrtc, sessions)
+                if srt_port is not None:
+                    self._srt.open(srt_port, sessions)
                 background.start_soon(self._relays.run)
+                if self._jobs is not None:
+                    await background.start(
+                        self._jobs.run, self._settings, self._control.listeners
+                    )
                 async with trio.open_nursery() as accepting:
                     for listener, sock in listening:
                         accepting.start_soon(
@@ -312,15 +373,19 @@ class _Server:
 
     async def _say_goodbye(self, drain_s: float) -> None:
         self._relays.stop()
+        if self._jobs is not None:
+            # Before the streams that they publish.
+            with trio.move_on_after(drain_s):
+                await self._jobs.jobs.stop()
         self._engine.stop(drain_s)
-        for host in (self._web, self._srs, self._live777, self._metrics):
+        for host in self._hosts:
             await host.stop()
 
     # -- listeners --------------------------------------------------------------------
 
     def _listeners(self) -> list[_Listener]:
         s = self._settings
-        srs_api, live777_api = s.api.srs, s.api.live777
+        srs_api, live777_api, datarhei_api = s.api.srs, s.api.live777, s.api.datarhei
         return [
             _Listener("http", s.http.listen, "http" in self._tls, self._http),
             _Listener("rtmp", s.rtmp.listen, False, self._rtmp),
@@ -348,6 +413,18 @@ class _Server:
                 live777_api.https_listen,
                 True,
                 partial(self._api, self._live777, "api.live777.https"),
+            ),
+            _Listener(
+                "api.datarhei",
+                datarhei_api.listen,
+                False,
+                partial(self._api, self._datarhei, ""),
+            ),
+            _Listener(
+                "api.datarhei.https",
+                datarhei_api.https_listen,
+                True,
+                partial(self._api, self._datarhei, "api.datarhei.https"),
             ),
             _Listener(
                 "metrics",
@@ -408,6 +485,26 @@ class _Server:
         finally:
             self._webrtc_port = None
             webrtc.close()
+
+    @contextlib.contextmanager
+    def _bound_srt(self) -> Iterator[SrtPort | None]:
+        """Bind the port of SRT, if it is on. Raises: ConfigError."""
+        address = self._settings.srt.listen
+        if not address:
+            yield None
+            return
+        try:
+            udp = UdpPort(bind_udp(address))
+        except OSError as error:
+            raise bind_error("srt.listen", address, error) from error
+        host, number = udp.sock.getsockname()[:2]
+        view = ListenerView("srt", host, number, False)
+        self._control.listeners = (*self._control.listeners, view)
+        port = SrtPort(udp)
+        try:
+            yield port
+        finally:
+            port.close()
 
     def _exhausted(self, error: OSError) -> None:
         now = trio.current_time()
@@ -496,14 +593,28 @@ class _Server:
     async def _reload(self) -> None:
         """Read the configuration and certificates again. Raises: Invalid."""
         try:
-            settings = await trio.to_thread.run_sync(self._config_loader)
-            tls = _certificates(settings)
+            operators = await trio.to_thread.run_sync(self._config_loader)
+            settings = await with_changes(operators, self._jobs)
+            tls = certificates(settings)
         except ConfigError as error:
             raise Invalid(str(error)) from error
         self._refuse_to_open(settings)
         unchanged = changes_needing_restart(self._settings, settings)
+        self._operators = operators
+        # Clients that have asked for a reload wait for another second than before.
+        self._loaded_at = max(time.time(), self._loaded_at + 1)
         self._apply(settings, tls)
         log.info("configuration reloaded", needs_restart=", ".join(unchanged) or None)
+
+    def _check_changes(self, document: Mapping[str, Any]) -> None:
+        """Judge what an API's client would change. Raises: Invalid.
+
+        Kept, it would be in the way of every reload, and the next start would drop it.
+        """
+        try:
+            self._refuse_to_open(changed_by(self._operators, document))
+        except ConfigError as error:
+            raise Invalid(str(error)) from error
 
     def _refuse_to_open(self, settings: Settings) -> None:
         """Keep the password of an API that others reach. Raises: Invalid.
@@ -519,6 +630,8 @@ class _Server:
             unguarded.append(("api.srs", "api.srs.username"))
         if not api.tokens and not api.secret:
             unguarded.append(("api.live777", "api.live777.tokens"))
+        if not settings.api.datarhei.username:
+            unguarded.append(("api.datarhei", "api.datarhei.username"))
         for prefix, key in unguarded:
             for one in self._control.listeners:
                 if one.name.startswith(prefix) and not is_loopback(one.address):
@@ -544,3 +657,5 @@ class _Server:
         log.configure(settings.log.level, settings.log.format)
         self._srs_app.configure(settings.api.srs)
         self._relays.reconcile()
+        if self._jobs is not None:
+            self._jobs.configure(settings)

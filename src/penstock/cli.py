@@ -144,9 +144,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     item.add_argument("--json", action="store_true", help="print one JSON object")
     item.set_defaults(run=_probe_command)
-    item = command("relay", "Forward a stream from one RTMP server to another.")
-    item.add_argument("source", metavar="SRC", help="rtmp(s):// URL to play")
-    item.add_argument("destination", metavar="DST", help="rtmp(s):// URL to publish")
+    item = command("relay", "Forward a stream: RTMP to RTMP, or between SRT and UDP.")
+    item.add_argument(
+        "source", metavar="SRC", help="rtmp(s)://, srt:// or udp:// URL to take"
+    )
+    item.add_argument(
+        "destination", metavar="DST", help="URL of the same kind to send to"
+    )
     item.set_defaults(run=_relay_command)
     return parser
 
@@ -200,7 +204,7 @@ def _demo_command(arguments: argparse.Namespace) -> int:
     read = partial(load, None, arguments.sets, os.environ)
     settings = demo.demo_settings(read())
     settings, notes = demo.with_free_ports(settings)
-    program = settings.ffmpeg.path or _bundled_ffmpeg()
+    program = _ffmpeg(settings.ffmpeg.path)
     for note in notes:
         _say(note)
 
@@ -219,15 +223,13 @@ def _demo_command(arguments: argparse.Namespace) -> int:
     return _run(settings, start, origins(None, arguments.sets, os.environ))
 
 
-def _bundled_ffmpeg() -> str:
-    import imageio_ffmpeg
+def _ffmpeg(path: str) -> str:
+    from penstock.jobs.program import find_ffmpeg
 
     try:
-        return str(imageio_ffmpeg.get_ffmpeg_exe())
-    except RuntimeError:
-        raise ConfigError(
-            "", "ffmpeg.path", "imageio-ffmpeg has no FFmpeg here: name a program"
-        ) from None
+        return find_ffmpeg(path)
+    except LookupError as error:
+        raise ConfigError("", "ffmpeg.path", str(error)) from None
 
 
 def _probe_command(arguments: argparse.Namespace) -> int:
@@ -246,15 +248,21 @@ def _relay_command(arguments: argparse.Namespace) -> int:
     from sansmedia.rtmp import decode_url
     from sansmedia.sansio import ProtocolError
 
-    for url in (arguments.source, arguments.destination):
+    urls = arguments.source, arguments.destination
+    if all(url.startswith(("srt:", "udp:")) for url in urls):
+        from penstock.sessions.ts_forward import run_ts_forward
+
+        log.configure()
+        return trio.run(run_ts_forward, *urls)
+    for url in urls:
         try:
             address = decode_url(url)
         except ProtocolError:
             address = None
         if address is None or not address.name:
             hint = ""
-            if url.startswith("wh"):
-                hint = "; WHIP and WHEP are for [[relay]] tables of a server"
+            if url.startswith(("wh", "srt:", "udp:")):
+                hint = "; other pairs are for [[relay]] tables of a server"
             return _complain(
                 "expected rtmp(s)://host[:port]/app/name, not "
                 f"{log.mask_url(url)}{hint}"
@@ -262,7 +270,7 @@ def _relay_command(arguments: argparse.Namespace) -> int:
     from penstock.sessions import relay
 
     log.configure()
-    return trio.run(relay.run_standalone, arguments.source, arguments.destination)
+    return trio.run(relay.run_standalone, *urls)
 
 
 def _run(

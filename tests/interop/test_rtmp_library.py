@@ -282,11 +282,11 @@ def nginx(tmp_path: Path) -> Iterator[int]:
     )
     command = [program, "-e", str(tmp_path / "error.log"), "-c", str(configuration)]
     # It goes into the background once it listens.
-    subprocess.run(command, check=True, timeout=20)
+    subprocess.run(command, check=True, timeout=60)
     try:
         yield port
     finally:
-        subprocess.run([*command, "-s", "stop"], check=True, timeout=20)
+        subprocess.run([*command, "-s", "stop"], check=True, timeout=60)
 
 
 def test_our_client_publishes_to_nginx_and_plays_from_it(
@@ -315,7 +315,7 @@ def test_our_client_publishes_to_nginx_and_plays_from_it(
     ):
         thread = threading.Thread(target=_drive, args=(player, down, on_play))
         thread.start()
-        assert waiting.wait(20)
+        assert waiting.wait(60)
 
         def on_publish(event: Any) -> None:
             if isinstance(event, PublishAccepted):

@@ -202,7 +202,7 @@ def test_coturns_client_reads_our_answer(peer: Callable[[str], str]) -> None:
             ],
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=60,
             check=False,
         )
         thread.join(10)

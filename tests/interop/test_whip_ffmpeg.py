@@ -174,7 +174,7 @@ def test_ffmpeg_reads_our_answer_and_asks_our_candidate(
                 break
     finally:
         publisher.kill()
-        _, said = publisher.communicate(timeout=20)
+        _, said = publisher.communicate(timeout=60)
     assert _UFRAG.encode() in datagram, said
     [session] = server.sessions
     assert server.tokens == ["secret"]

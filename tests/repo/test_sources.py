@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import pkgutil
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
+
+import pytest
 
 # Tasks start in these files alone, so that the tree of nurseries can be read: the
 # application, the listeners, what owns a stream's tasks, and sessions with two sides.
@@ -14,13 +18,13 @@ _MAY_START_TASKS = re.compile(
     r"app|cli|demo|(cli|demo)/\w+"
     r"|net/listener|net/driver"
     r"|engine/registry|engine/hooks|engine/supervisor"
-    r"|sessions/\w+|jobs/supervisor|web/server|dialects/hosting"
+    r"|sessions/\w+|jobs/(job|probing|run|supervisor)|web/server|dialects/hosting|job_service"
     r")\.py"
 )
 
 # Nothing below the dialects knows one of them.
 _DIALECT = re.compile(r"\b(srs|ome|mmids|live777|datarhei)\b", re.IGNORECASE)
-_NEUTRAL = ("engine", "sessions", "media", "net", "convert")
+_NEUTRAL = ("engine", "sessions", "media", "net", "convert", "jobs", "storage")
 
 # What everybody needs is written once, in the layer where all can reach it.
 _WRITTEN_ONCE = {
@@ -49,6 +53,25 @@ def _tree(path: Path) -> ast.Module:
 def test_no_module_grows_beyond_700_lines(root: Path, modules: list[Path]) -> None:
     lengths = {_name(path, root): path.read_bytes().count(b"\n") for path in modules}
     assert {name: n for name, n in lengths.items() if n > 700} == {}
+
+
+@pytest.mark.parametrize("package", ["sansmedia", "penstock"])
+def test_what_a_module_offers_is_there(package: str) -> None:
+    """Otherwise ``from module import *`` fails."""
+    root = importlib.import_module(package)
+    names = [
+        module.name for module in pkgutil.walk_packages(root.__path__, f"{package}.")
+    ]
+    assert len(names) > 50
+    missing = {
+        f"{name}.{offered}"
+        for name in names
+        if not name.endswith("__main__")
+        for module in [importlib.import_module(name)]
+        for offered in getattr(module, "__all__", ())
+        if not hasattr(module, offered)
+    }
+    assert missing == set()
 
 
 def test_tasks_start_in_the_named_files_alone(root: Path, modules: list[Path]) -> None:
@@ -96,22 +119,36 @@ def _imports(path: Path) -> set[str]:
     return found
 
 
-def test_fuzz_targets_import_the_libraries_alone(root: Path) -> None:
+@pytest.mark.parametrize(
+    ("folder", "more"), [("targets", {"penstock"}), ("server", set())]
+)
+def test_fuzz_targets_import_what_they_are_about_alone(
+    root: Path, folder: str, more: set[str]
+) -> None:
+    forbidden = {"trio", "pytest", "hypothesis", "atheris"} | more
+    paths = list((root / "fuzz" / folder).rglob("*.py"))
     foreign = {
         f"{path.name}: {name}"
-        for path in (root / "fuzz" / "targets").rglob("*.py")
+        for path in paths
         for name in _imports(path)
-        if name.split(".")[0] in {"penstock", "trio", "pytest", "hypothesis", "atheris"}
+        if name.split(".")[0] in forbidden
     }
+    assert paths
     assert foreign == set()
+
+
+def test_a_fuzz_target_has_its_name_alone(root: Path) -> None:
+    # Their corpora stand in one folder.
+    names = Counter(path.stem for path in (root / "fuzz").glob("*/*.py"))
+    assert {name for name, count in names.items() if count > 1} == set()
 
 
 def test_dialects_reach_the_server_through_control(root: Path) -> None:
     # The settings are plain data, one class of them the dialect's own; slices are how
-    # anybody builds a long answer.
+    # anybody builds a long answer, and the log is everybody's.
     allowed = (
         *("penstock.control", "penstock.dialects", "penstock.settings"),
-        "penstock.slices",
+        *("penstock.log", "penstock.slices"),
     )
     foreign = {
         f"{_name(path, root)}: {name}"

@@ -40,12 +40,15 @@ from penstock import app, log
 from penstock.engine.engine import Engine
 from penstock.settings import (
     ApiSettings,
+    DatarheiApiSettings,
+    FfmpegSettings,
     HttpSettings,
     Live777ApiSettings,
     MetricsSettings,
     RtmpSettings,
     Settings,
     SrsApiSettings,
+    SrtSettings,
     WebRtcSettings,
 )
 
@@ -236,7 +239,7 @@ class RunningServer:
 
     async def wait_until(self, condition: Callable[[], object]) -> None:
         """Wait for something inside the server, 5 s at most."""
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             while not condition():  # noqa: ASYNC110 - nothing tells it
                 await trio.sleep(0.005)
 
@@ -246,14 +249,18 @@ def loopback_settings(**sections: Any) -> Settings:
     sections.setdefault("http", HttpSettings(listen="127.0.0.1:0"))
     sections.setdefault("rtmp", RtmpSettings(listen="127.0.0.1:0"))
     sections.setdefault("webrtc", WebRtcSettings(listen="127.0.0.1:0"))
+    sections.setdefault("srt", SrtSettings(listen="127.0.0.1:0"))
     sections.setdefault("metrics", MetricsSettings(listen="127.0.0.1:0"))
     sections.setdefault(
         "api",
         ApiSettings(
             srs=SrsApiSettings(listen="127.0.0.1:0"),
             live777=Live777ApiSettings(listen="127.0.0.1:0"),
+            datarhei=DatarheiApiSettings(listen=""),
         ),
     )
+    # Jobs have a folder that one server at a time has.
+    sections.setdefault("ffmpeg", FfmpegSettings(jobs=False))
     return Settings(**sections)
 
 
@@ -308,7 +315,7 @@ def running_server(
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(serve)
-            with trio.fail_after(10):
+            with trio.fail_after(60):
                 await ready.wait()
             server = RunningServer(ports, engines[-1], exited, code, chosen)
             try:

@@ -26,7 +26,7 @@ def _run(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 def test_the_benchmark_says_what_it_can_measure() -> None:
     shown = _run(str(_BENCH / "run.py"), "--help").stdout
-    names = ("fanout", "publishers", "memory", "stopped", "many", "api")
+    names = ("fanout", "publishers", "memory", "stopped", "many", "api", "files")
     assert all(name in shown for name in names)
 
 

@@ -160,7 +160,10 @@ def test_service_links_of_a_container_platform_are_not_ours() -> None:
         ("[log]\nlevel = 'loud'\n", "one of debug, info, warning, error"),
         ("vhosts = ['default']\n", "vhosts: 'default' exists already"),
         ("vhosts = ['a b']\n", "expected host names, not 'a b'"),
-        ("[[relay]]\nsource = 'live/a'\n", "expected an rtmp(s)://, whep(s)://"),
+        (
+            "[[relay]]\nsource = 'live/a'\n",
+            "expected an rtmp(s)://, srt://, udp://, whep",
+        ),
         (
             "[[relay]]\nsource = 'rtmp://h/a/b'\ndestination = 'x'\n",
             "relay: table 1: expected app/name on the local side, not 'x'",

@@ -154,6 +154,28 @@ async def test_who_may_publish(
     assert await outcome(asked) == refused
 
 
+@pytest.mark.parametrize(
+    ("parameters", "app", "name", "found"),
+    [
+        ("", "live", "s/in", ("live", "s", "in")),
+        ("", "live/s", "in", ("live", "s", "in")),
+        ("", "live", "out", ("", "live", "out")),
+        ("", "live", "s/other", ("live", "s/other", "")),
+        ("", "live", "s", ("live", "s", "")),
+        ("", "", "in", ("", "in", "")),
+        ("token=x", "live", "s/in", ("live", "s/in", "")),
+    ],
+)
+def test_a_token_may_end_the_path(
+    parameters: str, app: str, name: str, found: tuple[str, str, str]
+) -> None:
+    auth = AuthSettings(
+        publish="token", publish_tokens=["in"], play="token", play_tokens=["out"]
+    )
+    client = session(parameters=parameters)
+    assert (*gate(auth).take_path_token(client, app, name), client.token) == found
+
+
 async def test_a_publish_hook_stands_in_for_private_addresses() -> None:
     hooks = callbacks(accepting, on_publish=["http://hook/"])
     assert await outcome(gate(hooks=hooks).publish(session())) == ""

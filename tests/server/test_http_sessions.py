@@ -289,7 +289,7 @@ async def test_what_is_no_request_is_refused(
         with contextlib.suppress(trio.BrokenResourceError):
             await stream.send_all(request_bytes)
         answer = bytearray()
-        with contextlib.suppress(trio.BrokenResourceError), trio.fail_after(5):
+        with contextlib.suppress(trio.BrokenResourceError), trio.fail_after(60):
             while part := await stream.receive_some():
                 answer += part
         assert not answer or answer.startswith(b"HTTP/1.1 400 ")
@@ -302,7 +302,7 @@ async def test_a_request_that_comes_too_slowly_is_dropped(
     async with running_server() as server:
         stream = await server.http()
         await stream.send_all(b"GET /live/a.flv HT")
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             assert await stream.receive_some() == b""
 
 

@@ -188,6 +188,10 @@ def test_libraries_log_here_from_warnings_on(
         ("KEY=1;sign=2&Signature=3", "KEY=***;sign=***&Signature=***"),
         ("auth_key=1-2&password=p&passwd=q", "auth_key=***&password=***&passwd=***"),
         ("a=1&b", "a=1&b"),
+        ("url=rtmp://h/x?token=abc&a=1", "url=rtmp://h/x?token=***&a=1"),
+        ("y=z?token=abc", "y=z?token=***"),
+        ("\\token\\=abc", "\\token\\=***"),
+        ("a=1&x,mode:publish,token:abc&b=2", "a=1&x,mode:publish,token:***&b=2"),
         ("token=", "token="),
         ("", ""),
     ],
@@ -207,11 +211,19 @@ def test_secrets_in_queries_are_masked(query: str, masked: str) -> None:
         ("wheps://abc@h:1/x?a=1", "wheps://***@h:1/x?a=1"),
         ("whip://ab:c@h/x", "whip://***@h/x"),
         ("whep://h/live/a/whep", "whep://h/live/a/whep"),
+        (r"[f=hls]http\\://u:pw@h/x", r"[f=hls]http\\://u:***@h/x"),
+        (r"http:\/\/u:pw@h/x", r"http:\/\/u:***@h/x"),
         ("no url at all", "no url at all"),
     ],
 )
 def test_secrets_in_urls_are_masked(url: str, masked: str) -> None:
     assert log.mask_url(url) == masked
+
+
+def test_a_long_word_in_a_query_costs_its_length() -> None:
+    # Looked at again from each letter of it, it takes minutes.
+    query = "a= " + "b" * 500_000
+    assert log.mask_query(query) == query
 
 
 def test_a_stream_key_can_be_hidden() -> None:
@@ -224,3 +236,54 @@ def test_secrets_in_fields_are_masked(lines: Lines) -> None:
     (line,) = lines()
     assert "abc" not in line
     assert "a=1" in line
+
+
+@pytest.fixture
+def kept(lines: Lines) -> Iterator[Callable[[int], None]]:
+    yield log.keep
+    log.keep(0)
+
+
+def test_the_newest_lines_are_kept(kept: Callable[[int], None]) -> None:
+    log.info("before")
+    kept(2)
+    with log.bind(session="a1"):
+        for number in range(3):
+            log.warning("line", number=number, nothing=None, address=b"\xff")
+    records = log.recent()
+    assert [(r.level, r.message, r.fields["number"]) for r in records] == [
+        ("warning", "line", 1),
+        ("warning", "line", 2),
+    ]
+    assert dict(records[0].fields) == {
+        "session": "a1",
+        "number": 1,
+        "address": "\\xff",
+    }
+
+
+def test_what_is_kept_is_masked_and_cut(kept: Callable[[int], None]) -> None:
+    kept(1)
+    log.info("m" * 5_000, token="hidden", text="t" * 5_000, url="rtmp://a/b?token=x")
+    (record,) = log.recent()
+    assert len(record.message) == 1_024
+    assert sum(len(str(value)) for value in record.fields.values()) <= 1_024
+    assert record.fields["token"] == "***"
+    assert record.fields["url"] == "rtmp://a/b?token=***"
+
+
+def test_what_is_not_written_is_not_kept(kept: Callable[[int], None]) -> None:
+    kept(5)
+    log.configure("error", route_standard_logging=False)
+    log.info("quiet")
+    assert log.recent() == []
+
+
+def test_fewer_lines_are_the_newest_of_those_that_were(
+    kept: Callable[[int], None],
+) -> None:
+    kept(5)
+    for number in range(5):
+        log.info("line", number=number)
+    kept(2)
+    assert [record.fields["number"] for record in log.recent()] == [3, 4]

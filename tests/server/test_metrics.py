@@ -17,7 +17,10 @@ from penstock.control import (
     StreamView,
     TrackView,
 )
+from penstock.job_metrics import render_jobs
+from penstock.job_service import JobService
 from penstock.metrics import MAX_STREAMS, create_app, render
+from penstock.settings import Settings, StorageSettings
 
 ControlOf: TypeAlias = Callable[[list[StreamView]], Control]
 
@@ -219,3 +222,21 @@ async def test_the_metrics_port_answers(
     assert got == status
     assert content_type.startswith(b"text/plain")
     assert (body == b"") is (method == "HEAD")
+
+
+async def test_jobs_and_files_have_figures(tmp_path: Path) -> None:
+    chosen = attrs.evolve(Settings(), storage=StorageSettings(dir=str(tmp_path)))
+    async with JobService.opened(chosen) as service:
+        text = (await render_jobs(service)).decode()
+    page = Path(__file__).parents[2] / "docs" / "operate" / "monitoring.md"
+    names = set(re.findall(r"^(penstock_\w+)", text, re.M))
+    assert names == {
+        "penstock_jobs",
+        "penstock_job_runs_total",
+        "penstock_storage_bytes",
+        "penstock_storage_files",
+        "penstock_storage_limit_bytes",
+    }
+    assert [name for name in names if f"`{name}`" not in page.read_text()] == []
+    assert 'penstock_jobs{state="running"} 0.0' in text
+    assert 'penstock_storage_files{storage="disk"} 0.0' in text

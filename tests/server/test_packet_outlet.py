@@ -363,7 +363,7 @@ async def test_a_new_publication_waits_for_its_key_frame() -> None:
     sink = _Sink()
     outlet.attach(PacketViewer(sink), 0.0)
     outlet.push(_frame(0, key=True))
-    outlet.end_publication()
+    outlet.end_publication(trio.current_time())
     outlet.begin()
     outlet.announce(_VIDEO, 0.0)
     outlet.push(_frame(9))
@@ -509,7 +509,7 @@ async def test_a_wait_for_a_new_publication_begins_with_it(
     outlet.attach(viewer, trio.current_time())
     outlet.push(_frame(0, key=True))
     await trio.sleep(3_600)
-    outlet.end_publication()
+    outlet.end_publication(trio.current_time())
     outlet.begin()
     assert _state(viewer) is ViewerState.WAITING
     assert viewer.waiting_since == trio.current_time()

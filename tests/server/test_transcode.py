@@ -120,6 +120,7 @@ def test_what_comes_out_is_heard_when_it_was_said(
     frames = _source(source, rate, channels)
     transcoder = AudioTranscoder(frames[0].track, target)
     made = [one for frame in frames for one in transcoder.convert([frame])]
+    made += transcoder.finish()
     assert transcoder.damaged == 0
     assert made[0].track is transcoder.track
     described = transcoder.track.parameters
@@ -128,8 +129,14 @@ def test_what_comes_out_is_heard_when_it_was_said(
     assert _onset_s(made) == pytest.approx(_onset_s(frames), abs=0.008)
     steps = {b.pts - a.pts for a, b in itertools.pairwise(made)}
     assert steps == {made[0].duration}
-    seconds = sum(one.duration or 0 for one in made) / 48_000
-    assert seconds == pytest.approx(1.5, abs=0.08)
+    # All of it, and less than two frames of silence.
+    end = frames[-1].pts / rate + (1_024 / rate if source is Codec.AAC else 0.02)
+    assert -0.008 < (made[-1].pts + (made[-1].duration or 0)) / 48_000 - end < 0.04
+
+
+def test_what_nothing_went_into_has_nothing_left() -> None:
+    frames = _source(Codec.AAC, seconds=0.1)
+    assert AudioTranscoder(frames[0].track, Codec.OPUS).finish() == []
 
 
 @pytest.mark.slow

@@ -74,6 +74,8 @@ def test_pictures_come_out_in_the_order_of_showing_with_their_own_times() -> Non
     transcoder = VideoTranscoder(frames[0].track)
     made = [one for frame in frames for one in transcoder.convert([frame])]
     assert len(made) >= 56
+    made += transcoder.finish()
+    assert [one.pts for one in made] == sorted(frame.pts for frame in frames)
     assert all(frame.pts == frame.dts for frame in made)
     assert {b.pts - a.pts for a, b in itertools.pairwise(made)} == {3_000}
     levels = _levels(made)
@@ -85,6 +87,10 @@ def test_pictures_come_out_in_the_order_of_showing_with_their_own_times() -> Non
         assert level == pytest.approx(16 + (pts - 6_000) // 3_000 * 2, abs=3)
     assert made[0].random_access
     assert made[0].track is transcoder.track
+
+
+def test_what_nothing_went_into_has_nothing_left() -> None:
+    assert VideoTranscoder(_encoded(2)[0].track).finish() == []
 
 
 def test_a_key_frame_comes_when_it_is_asked_for() -> None:

@@ -271,6 +271,7 @@ async def test_the_server_tells_its_figures_but_no_address(site: Site) -> None:
     assert answer["listeners"] == [{"name": "http", "port": 8000, "secure": False}]
     assert answer["publish"] == "open"
     assert answer["can_sign_in"] is True
+    assert answer["has_jobs"] is False
     assert answer["admin"] is answer["signed_in"] is False
     assert "geheim" not in str(answer)
 

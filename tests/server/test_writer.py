@@ -102,6 +102,9 @@ class Numbered:
     def metadata(self, values: dict[str, object]) -> list[Unit]:
         return []
 
+    def finish(self) -> list[Unit]:
+        return []
+
     def convert(self, frame: Frame) -> list[Unit]:
         number = self._next
         self._next += 1
@@ -204,6 +207,7 @@ async def read(peer: Reading, permits: trio.MemoryReceiveChannel[int]) -> None:
 
 async def write(peer: Reading) -> None:
     peer.reason = await peer.viewer.run()
+    assert isinstance(peer.viewer.wire, Wire)
     await peer.viewer.wire.finish(timeout_s=1e9)
 
 
@@ -534,7 +538,7 @@ async def test_a_reset_ends_the_viewer_wherever_it_stands(where: str) -> None:
                 outlet.push(frame(70_000))
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         theirs.close()
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             while not ended.is_set():
                 outlet.push(frame(10, key=True))
                 await trio.sleep(0.001)

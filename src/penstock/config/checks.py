@@ -41,6 +41,7 @@ def _check_certificates(settings: Settings, origin: Origin) -> None:
         ("rtmps", settings.rtmps.cert, settings.rtmps.key),
         ("api.srs", settings.api.srs.cert, settings.api.srs.key),
         ("api.live777", settings.api.live777.cert, settings.api.live777.key),
+        ("api.datarhei", settings.api.datarhei.cert, settings.api.datarhei.key),
     ]
     for section, cert, key in pairs:
         if bool(cert) != bool(key):
@@ -59,6 +60,11 @@ def _check_certificates(settings: Settings, origin: Origin) -> None:
             "api.live777.https_listen",
             settings.api.live777.https_listen,
             settings.api.live777.cert,
+        ),
+        (
+            "api.datarhei.https_listen",
+            settings.api.datarhei.https_listen,
+            settings.api.datarhei.cert,
         ),
     ]
     for name, listen, cert in secure:
@@ -105,7 +111,6 @@ def _head(path: str) -> bytes:
 
 
 def _check_listeners(settings: Settings, origin: Origin) -> None:
-    taken: dict[tuple[str, int], str] = {}
     listeners = [
         ("http.listen", settings.http.listen),
         ("rtmp.listen", settings.rtmp.listen),
@@ -114,8 +119,20 @@ def _check_listeners(settings: Settings, origin: Origin) -> None:
         ("api.srs.https_listen", settings.api.srs.https_listen),
         ("api.live777.listen", settings.api.live777.listen),
         ("api.live777.https_listen", settings.api.live777.https_listen),
+        ("api.datarhei.listen", settings.api.datarhei.listen),
+        ("api.datarhei.https_listen", settings.api.datarhei.https_listen),
         ("metrics.listen", settings.metrics.listen),
     ]
+    _check_distinct(listeners, origin)
+    datagrams = [
+        ("webrtc.listen", settings.webrtc.listen),
+        ("srt.listen", settings.srt.listen),
+    ]
+    _check_distinct(datagrams, origin)
+
+
+def _check_distinct(listeners: list[tuple[str, str]], origin: Origin) -> None:
+    taken: dict[tuple[str, int], str] = {}
     for name, text in listeners:
         address = parse_address(text) if text else None
         if address is None or address.port == 0:
@@ -131,13 +148,14 @@ def _check_listeners(settings: Settings, origin: Origin) -> None:
 
 
 def _check_apis(settings: Settings, origin: Origin) -> None:
-    srs = settings.api.srs
-    if bool(srs.username) != bool(srs.password):
-        have, lack = (
-            ("username", "password") if srs.username else ("password", "username")
-        )
-        name = f"api.srs.{have}"
-        raise ConfigError(origin(name), name, f"expected api.srs.{lack} beside it")
+    srs, datarhei = settings.api.srs, settings.api.datarhei
+    for prefix, api in (("api.srs", srs), ("api.datarhei", datarhei)):
+        if bool(api.username) != bool(api.password):
+            have, lack = (
+                ("username", "password") if api.username else ("password", "username")
+            )
+            name = f"{prefix}.{have}"
+            raise ConfigError(origin(name), name, f"expected {prefix}.{lack} beside it")
     live777 = settings.api.live777
     if settings.api.allow_open:
         return
@@ -159,6 +177,13 @@ def _check_apis(settings: Settings, origin: Origin) -> None:
             [
                 ("api.live777.listen", live777.listen),
                 ("api.live777.https_listen", live777.https_listen),
+            ],
+        ),
+        (
+            (bool(datarhei.username), "api.datarhei.username and password"),
+            [
+                ("api.datarhei.listen", datarhei.listen),
+                ("api.datarhei.https_listen", datarhei.https_listen),
             ],
         ),
     ):

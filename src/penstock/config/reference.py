@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from .schema import Key, keys, relay_keys, sections
+from .schema import Key, keys, sections, table_keys
 
 __all__ = ["reference_markdown"]
 
@@ -23,6 +23,13 @@ addresses are `host:port` or `[::]:port`; port 0 lets the system choose. Keys ma
 *restart* change at the next start; all others change with a reload (SIGHUP).
 """
 
+_TABLES = {
+    "relay": "One table a relay: a pull has the URL as `source`, a push as "
+    "`destination`.",
+    "srt_stream": "One table a stream whose passphrases over SRT differ from those of "
+    "`[srt]`.",
+}
+
 
 def reference_markdown() -> str:
     """Return the configuration reference as one Markdown page."""
@@ -35,18 +42,16 @@ def reference_markdown() -> str:
         )
     lines += ["## Top level", ""]
     lines += _table(top)
-    lines += [
-        "## `[[relay]]`",
-        "",
-        "One table a relay: a pull has the URL as `source`, a push as `destination`.",
-        "",
-        "| key | default | meaning |",
-        "|---|---|---|",
-    ]
-    lines += [
-        f"| `{key.path}` | {_default(key)} | {_meaning(key)} |"
-        for key in relay_keys().values()
-    ]
+    for name, help_text in _TABLES.items():
+        table = keys()[name].table
+        assert table is not None
+        lines += [f"## `[[{name}]]`", "", help_text, ""]
+        lines += ["| key | default | meaning |", "|---|---|---|"]
+        lines += [
+            f"| `{key.path}` | {_default(key)} | {_meaning(key)} |"
+            for key in table_keys(table).values()
+        ]
+        lines.append("")
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from penstock.settings import RelaySettings, Settings
+from penstock.settings import Settings
 
 __all__ = [
     "ENVIRONMENT_PREFIX",
@@ -18,8 +18,8 @@ __all__ = [
     "build",
     "keys",
     "nearest",
-    "relay_keys",
     "sections",
+    "table_keys",
     "value_of",
 ]
 
@@ -33,7 +33,7 @@ class Key:
     path: str
     """Dotted, as "http.listen"."""
     kind: str
-    """"text", "integer", "number", "boolean", "texts" or "relays"."""
+    """"text", "integer", "number", "boolean", "texts" or "tables"."""
     default: object
     help: str
     secret: bool
@@ -42,6 +42,8 @@ class Key:
     minimum: float | None
     maximum: float | None
     restart: bool
+    table: type[Any] | None = None
+    """The class of each table of "tables"."""
 
     @property
     def variable(self) -> str:
@@ -55,7 +57,6 @@ _KINDS: Mapping[object, str] = {
     float: "number",
     bool: "boolean",
     list[str]: "texts",
-    list[RelaySettings]: "relays",
 }
 
 
@@ -68,8 +69,14 @@ def _walk(kind: type[Any], prefix: str) -> Iterator[Key]:
         if attrs.has(hint):
             yield from _walk(hint, path + ".")
             continue
-        meta = dict(field.metadata)
-        yield Key(path, _KINDS[hint], getattr(defaults, field.name), **meta)
+        table = next(filter(attrs.has, typing.get_args(hint)), None)
+        yield Key(
+            path,
+            "tables" if table else _KINDS[hint],
+            getattr(defaults, field.name),
+            table=table,
+            **field.metadata,
+        )
 
 
 @functools.cache
@@ -78,10 +85,9 @@ def keys() -> Mapping[str, Key]:
     return {key.path: key for key in _walk(Settings, "")}
 
 
-@functools.cache
-def relay_keys() -> Mapping[str, Key]:
-    """Return the keys of one ``[[relay]]`` table."""
-    return {key.path: key for key in _walk(RelaySettings, "")}
+def table_keys(table: type[Any]) -> Mapping[str, Key]:
+    """Return the keys of one table of a list, such as ``[[relay]]``."""
+    return {key.path: key for key in _walk(table, "")}
 
 
 @functools.cache

@@ -5,18 +5,21 @@ from __future__ import annotations
 import ipaddress
 import math
 import os
+import re
 import tomllib
 from urllib.parse import urlsplit
 
 from sansmedia.sansio import ProtocolError
+from sansmedia.srt.url import decode_url
 from sansmedia.whip import decode_address
 
-from penstock.settings import RelaySettings
+from penstock.settings import RelaySettings, SrtStreamSettings
 
 from .address import parse_address
-from .schema import Key, nearest, relay_keys
+from .schema import Key, nearest, table_keys
+from .udp_address import decode_udp_address
 
-__all__ = ["from_text", "judge"]
+__all__ = ["check_relay", "from_text", "judge"]
 
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
@@ -41,7 +44,7 @@ def from_text(key: Key, text: str) -> object:
         if bare.lower() in _TRUE | _FALSE:
             return bare.lower() in _TRUE
         raise ValueError(f"expected true or false, not {_shown(key, text)}")
-    if key.kind == "relays":
+    if key.kind == "tables":
         return _toml(bare)
     try:
         return int(bare) if key.kind == "integer" else float(bare)
@@ -69,8 +72,8 @@ def judge(key: Key, value: object) -> object:
         return value
     if key.kind == "texts":
         return _judge_texts(key, value)
-    if key.kind == "relays":
-        return _judge_relays(value)
+    if key.kind == "tables":
+        return _judge_tables(key, value)
     return _judge_number(key, value)
 
 
@@ -99,49 +102,76 @@ def _judge_texts(key: Key, value: object) -> list[str]:
     return list(value)
 
 
-def _judge_relays(value: object) -> list[RelaySettings]:
+def _judge_tables(key: Key, value: object) -> list[object]:
+    assert key.table is not None
     if not isinstance(value, list) or not all(isinstance(i, dict) for i in value):
-        raise ValueError("expected [[relay]] tables")
-    relays: list[RelaySettings] = []
-    for number, table in enumerate(value, 1):
+        raise ValueError(f"expected [[{key.path}]] tables")
+    known = table_keys(key.table)
+    tables: list[object] = []
+    for number, given in enumerate(value, 1):
         arguments: dict[str, object] = {}
-        for name, item in table.items():
-            key = relay_keys().get(name)
-            if key is None:
-                close = nearest(name, relay_keys())
+        for name, item in given.items():
+            inner = known.get(name)
+            if inner is None:
+                close = nearest(name, known)
                 hint = f"; did you mean {close}?" if close else ""
                 raise ValueError(f"table {number}: unknown key {name}{hint}")
             try:
-                arguments[name] = judge(key, item)
+                arguments[name] = judge(inner, item)
             except ValueError as error:
                 raise ValueError(f"table {number}: {name}: {error}") from None
-        # The judged types are the schema's own.
-        relay = RelaySettings(**arguments)  # type: ignore[arg-type]
+        table = key.table(**arguments)
         try:
-            _judge_relay(relay)
+            if isinstance(table, RelaySettings):
+                check_relay(table)
+            elif isinstance(table, SrtStreamSettings):
+                _judge_local(table.stream, "as `stream`")
         except ValueError as error:
             raise ValueError(f"table {number}: {error}") from None
-        relays.append(relay)
-    return relays
+        tables.append(table)
+    return tables
 
 
-def _judge_relay(relay: RelaySettings) -> None:
+def _judge_local(name: str, where: str) -> None:
+    parts = name.split("/")
+    if "://" in name or len(parts) < 2 or not all(parts):
+        raise ValueError(f"expected app/name {where}, not {name!r}")
+
+
+def check_relay(relay: RelaySettings) -> None:
+    """Judge what a relay has on its two sides.
+
+    Raises:
+        ValueError: With what was expected.
+    """
     remote = [_is_remote(relay.source, True), _is_remote(relay.destination, False)]
     if remote.count(True) != 1:
         raise ValueError(
-            "expected an rtmp(s)://, whep(s):// (source) or whip(s):// (destination) "
-            "URL on one side and app/name on the other"
+            "expected an rtmp(s)://, srt://, udp://, whep(s):// (source) or whip(s):// "
+            "(destination) URL on one side and app/name on the other"
         )
     local = relay.destination if remote[0] else relay.source
-    parts = local.split("/")
-    if "://" in local or len(parts) < 2 or not all(parts):
-        raise ValueError(f"expected app/name on the local side, not {local!r}")
+    _judge_local(local, "on the local side")
     if relay.on_demand and not remote[0]:
         raise ValueError("on_demand is for relays that pull")
 
 
 def _is_remote(text: str, is_source: bool) -> bool:
-    return _is_rtmp(text) or _is_webrtc(text, is_source)
+    return _is_rtmp(text) or _is_transport(text) or _is_webrtc(text, is_source)
+
+
+def _is_transport(text: str) -> bool:
+    """Tell whether it is MPEG-TS over SRT or UDP."""
+    try:
+        if text.startswith("srt://"):
+            decode_url(text)
+        elif text.startswith("udp://"):
+            decode_udp_address(text)
+        else:
+            return False
+    except ProtocolError as error:
+        raise ValueError(error.reason) from None
+    return True
 
 
 def _is_webrtc(text: str, is_source: bool) -> bool:
@@ -187,10 +217,15 @@ def _judge_text(key: Key, value: str) -> None:
     elif key.form == "hook":
         if not value.startswith(("http://", "https://")) or not _host_of(value):
             raise ValueError("expected an http:// or https:// URL")
+    elif key.form == "passphrase" and value:
+        if not 10 <= len(value.encode()) <= 80:
+            raise ValueError("expected 10 to 80 octets, or nothing")
     elif key.form == "origin":
         _judge_origin(value)
     elif key.form == "token" and not value:
         raise ValueError("expected tokens of one character or more")
+    elif key.form == "regex":
+        _judge_regex(value)
     elif key.form == "file" and value:
         _judge_file(value)
 
@@ -219,6 +254,15 @@ def _judge_ice(value: str) -> None:
     host = rest.partition("?")[0]
     if scheme not in ("stun", "stuns", "turn", "turns") or not _host_of(f"x://{host}"):
         raise ValueError(f'expected a URL as "stun:host:3478", not {value!r}')
+
+
+def _judge_regex(value: str) -> None:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(
+            f"expected a regular expression, not {value!r}: {error}"
+        ) from None
 
 
 def _judge_origin(value: str) -> None:

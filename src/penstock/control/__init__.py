@@ -12,6 +12,7 @@ from .errors import (
 from .hooks import HookAction, HookEvent, HookFormat, HookRequest
 from .service import Control
 from .views import (
+    LinkView,
     ListenerView,
     RatesView,
     RelayView,
@@ -33,6 +34,7 @@ __all__ = [
     "HookFormat",
     "HookRequest",
     "Invalid",
+    "LinkView",
     "ListenerView",
     "NotFound",
     "RatesView",

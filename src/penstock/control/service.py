@@ -83,6 +83,30 @@ class Control(Protocol):
         """
         ...
 
+    async def start_relay(
+        self, *, source: str, destination: str, on_demand: bool
+    ) -> RelayView:
+        """Keep a relay running until it is stopped, or the server is.
+
+        Args:
+            source: As in the configuration's ``[[relay]]`` tables.
+            destination: As there.
+            on_demand: Pull only while somebody watches.
+
+        Raises:
+            Invalid: The two sides are not what a relay has.
+            Unavailable: There are too many.
+        """
+        ...
+
+    async def stop_relay(self, relay_id: str) -> None:
+        """End a relay that `start_relay` has started.
+
+        Raises:
+            NotFound: There is no such relay, or it stands in the configuration.
+        """
+        ...
+
     async def relays(self) -> list[RelayView]:
         """Return the configured and running relays."""
         ...

@@ -104,6 +104,35 @@ class StreamView:
     is one."""
 
 
+@attrs.frozen(kw_only=True)
+class LinkView:
+    """How the network treats one SRT session; totals since it began."""
+
+    rtt_ms: float
+    """Round trip, smoothed."""
+    latency_ms: float
+    """Agreed time from sending to delivery."""
+    buffer_ms: float
+    """Time span of what waits: for delivery at a publisher's, to be acknowledged at a
+    viewer's."""
+    packets: int
+    """Packets that carried media for the first time."""
+    lost: int
+    """Packets that the receiver missed at first."""
+    retransmitted: int
+    """Packets that were sent again."""
+    dropped: int
+    """Packets that came too late, or never, and were given up."""
+    undecrypted: int = 0
+    """Packets that no key fitted."""
+    bandwidth_bps: int = 0
+    """The receiver's estimate of what the path could carry."""
+    encryption: str = ""
+    """"AES-CTR-128", "AES-GCM-256", ...; "" for none."""
+    links: int = 1
+    """Links that stand: more than one if the session comes over a bonding group."""
+
+
 @attrs.frozen
 class SessionView:
     """One media session: a publisher, a viewer, or a relay's leg."""
@@ -111,7 +140,8 @@ class SessionView:
     id: str
     """128-bit id, 32 hex digits."""
     protocol: str
-    """"rtmp", "rtmps", "http-flv", "ws-flv", "http-fmp4", "ws-fmp4", "whip", "whep"."""
+    """"rtmp", "rtmps", "srt", "ts-udp", "http-flv", "ws-flv", "http-fmp4", "ws-fmp4",
+    "http-ts", "ws-ts", "whip" or "whep"."""
     role: str
     """"publish", "play", or "connect" until the client says what it wants."""
     stream_id: str | None
@@ -120,7 +150,7 @@ class SessionView:
     name: str
     """Stream name without extension or query."""
     extension: str
-    """".flv" or ".mp4" for HTTP viewers, else ""."""
+    """".flv", ".mp4" or ".ts" for HTTP viewers, else ""."""
     address: str
     """Client's IP address (behind trusted proxies, the forwarded one)."""
     port: int
@@ -150,6 +180,8 @@ class SessionView:
     """Where it publishes its stream, secrets masked; "" for others."""
     remote_session_url: str = ""
     """The session of WHIP or WHEP at the other server, once it is there."""
+    link: LinkView | None = None
+    """Of SRT sessions, once they are connected."""
 
 
 @attrs.frozen
@@ -223,7 +255,7 @@ class ServerView:
     refusals: tuple[tuple[str, int], ...] = ()
     """Sessions refused since the start, by reason (one constant word each)."""
     datagrams_received: int = 0
-    """At the ports of WebRTC, since the start."""
+    """At the ports of WebRTC and SRT, since the start."""
     datagrams_sent: int = 0
     datagrams_dropped: int = 0
     """Not sent, because the kernel had no room for them."""

@@ -118,6 +118,10 @@ class _BodyConverter:
         self._selection.promise(values)
         return [Unit(self._metadata_message(), self._time_ms / 1000)]
 
+    def finish(self) -> list[Unit]:
+        """Return nothing: every frame has gone out at once."""
+        return []
+
     def convert(self, frame: Frame) -> list[Unit]:
         """Return the one unit of a frame that this form carries."""
         track = frame.track

@@ -77,6 +77,13 @@ class Mp4Converter:
         self._selection.promise(values)
         return []
 
+    def finish(self) -> list[Unit]:
+        """Return nothing: what is held waits for a track that was promised.
+
+        A file that began without that track would be over with the next publication.
+        """
+        return []
+
     def convert(self, frame: Frame) -> list[Unit]:
         """Return the fragments of a frame and of those that waited for it.
 

@@ -9,6 +9,7 @@ from penstock.media import Frame, Track
 
 from .frames_to_flv import FlvConverter, RtmpConverter
 from .frames_to_mp4 import Mp4Converter
+from .frames_to_ts import TsConverter
 
 __all__ = ["FramedConverter", "chunk", "converter_for", "websocket_message"]
 
@@ -63,6 +64,10 @@ class FramedConverter:
         """As the inner converter, framed."""
         return self._framed(self._inner.convert(frame))
 
+    def finish(self) -> list[Unit]:
+        """As the inner converter, framed."""
+        return self._framed(self._inner.finish())
+
     def _framed(self, units: list[Unit]) -> list[Unit]:
         for unit in units:
             unit.data = self._frame(unit.data)
@@ -80,6 +85,8 @@ def converter_for(form: Form) -> Converter:
             inner = FlvConverter(form)
         case "mp4":
             inner = Mp4Converter(form)
+        case "ts":
+            inner = TsConverter(form)
         case _:
             raise ValueError(f"no such format: {form.format}")
     match form.framing:

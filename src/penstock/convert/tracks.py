@@ -37,7 +37,8 @@ class TrackSelection:
     def carries(self, track: Track) -> bool:
         """Tell whether the form carries a track at all."""
         if track.kind is TrackKind.DATA:
-            return True
+            # AMF is RTMP's, KLV and ID3 are MPEG-TS's.
+            return bool(track.data_format) is (self._form.format == "ts")
         if track.id and not self._form.multitrack:
             return False
         return self._form.video if track.is_video else self._form.audio

@@ -105,6 +105,7 @@ class AudioTranscoder:
         self._next: int | None = None
         """Where the next sample into the fifo stands on the stream's zero."""
         self._sequence = 0
+        self._last: Frame | None = None
         self.damaged = 0
         """Frames that could not be decoded."""
         configuration = self._configuration(target)
@@ -146,12 +147,29 @@ class AudioTranscoder:
             except av.error.FFmpegError:
                 self.damaged += 1
                 continue
+            self._last = frame
             self._align(frame, sum(one.samples for one in decoded))
             for one in decoded:
                 one.pts = None
                 self._take(self._resampled(one))
             made += self._encoded(frame)
         return made
+
+    def finish(self) -> list[Frame]:
+        """Return what is left; silence fills up the last frame."""
+        last = self._last
+        if last is None or self._next is None:
+            return []
+        self._take(self._resampler.resample(None))
+        made = self._encoded(last)
+        packets: list[Any] = []
+        piece = self._fifo.read(0, partial=True)  # all that there is
+        if piece is not None:
+            piece.pts = self._next - piece.samples
+            piece.sample_rate = _RATE
+            packets += self._encoder.encode(piece)
+        packets += self._encoder.encode(None)
+        return made + [self._frame(packet, last) for packet in packets]
 
     def _align(self, frame: Frame, samples: int) -> None:
         """Let the output's time follow the input's where they have parted."""

@@ -74,6 +74,7 @@ class VideoTranscoder:
         self._last_pts = -1
         self._wanted = threading.Event()
         self._sequence = 0
+        self._last: Frame | None = None
         sets = nal.split_annexb(bytes(self._encoder.extradata or b""))
         configuration = h264.avcc_from_parameter_sets(
             [one for one in sets if h264.unit_type(one) == h264.UnitType.SPS],
@@ -109,6 +110,7 @@ class VideoTranscoder:
             except av.error.FFmpegError:
                 self.damaged += 1
                 continue
+            self._last = frame
             count += len(decoded)
             pictures += [(picture, frame) for picture in decoded]
         if count > _CATCH_UP:
@@ -117,6 +119,17 @@ class VideoTranscoder:
         for picture, frame in pictures:
             made += self._encode(picture, frame)
         return made
+
+    def finish(self) -> list[Frame]:
+        """Return the pictures that the decoder holds back for others to come first."""
+        last = self._last
+        if last is None:
+            return []
+        try:
+            pictures = self._decoder.decode(None)
+        except av.error.FFmpegError:
+            return []
+        return [one for picture in pictures for one in self._encode(picture, last)]
 
     def _encode(self, picture: VideoFrame, source: Frame) -> list[Frame]:
         pts = picture.pts

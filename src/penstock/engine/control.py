@@ -29,6 +29,7 @@ from penstock.control import (
     WebRtcOffer,
 )
 from penstock.media import TrackKind
+from penstock.settings import RelaySettings
 from penstock.slices import in_slices
 
 from .engine import Engine
@@ -60,10 +61,6 @@ class WebRtc(Protocol):
 
     def ufrag_of(self, session_id: str) -> str | None:
         """Return our user name fragment of a session."""
-        ...
-
-    def figures(self) -> dict[str, int]:
-        """Return the counters of `ServerView` that begin with ``datagrams_``."""
         ...
 
     def select_layer(self, session_id: str, layer: str) -> None:
@@ -99,6 +96,22 @@ def _refused(refusal: Refusal) -> ControlError:
     return _REFUSALS.get(refusal.kind, Forbidden)(refusal.reason)
 
 
+class Relays(Protocol):
+    """Who keeps relays running; `penstock.sessions.relay` has it."""
+
+    def views(self) -> list[RelayView]:
+        """Return every relay."""
+        ...
+
+    def start(self, settings: RelaySettings) -> RelayView:
+        """Keep one running. Raises: ValueError, Refusal."""
+        ...
+
+    def end(self, relay_id: str) -> bool:
+        """End one that was started so; False if there is none."""
+        ...
+
+
 class EngineControl:
     """Commands and queries of one process.
 
@@ -107,9 +120,10 @@ class EngineControl:
         server_id: Stable identity of the installation.
         version: Of penstock.
         reload: Reads the configuration again.
-        relays: Gives the relays' views.
+        relays: Keeps relays running.
         webrtc: Starts sessions of WebRTC.
         calls: Opens such sessions at other servers.
+        datagrams: Gives the counters of `ServerView` that begin with ``datagrams_``.
     """
 
     def __init__(
@@ -119,9 +133,10 @@ class EngineControl:
         server_id: str,
         version: str,
         reload: Callable[[], Awaitable[None]],
-        relays: Callable[[], list[RelayView]],
+        relays: Relays,
         webrtc: WebRtc,
         calls: WebRtcCalls,
+        datagrams: Callable[[], dict[str, int]],
     ) -> None:
         self.listeners: tuple[ListenerView, ...] = ()
         self._engine = engine
@@ -132,6 +147,7 @@ class EngineControl:
         self._relays = relays
         self._webrtc = webrtc
         self._calls = calls
+        self._datagrams = datagrams
         self._started_at = time.time()
         self._started = trio.current_time()
 
@@ -155,7 +171,7 @@ class EngineControl:
             loop_stall_s=engine.loop_stall_s(),
             tasks=trio.lowlevel.current_statistics().tasks_living,
             refusals=tuple(sorted(registry.refusals.items())),
-            **self._webrtc.figures(),
+            **self._datagrams(),
         )
 
     async def vhosts(self) -> list[VhostView]:
@@ -223,7 +239,7 @@ class EngineControl:
 
     async def relays(self) -> list[RelayView]:
         """Return the relays."""
-        return self._relays()
+        return self._relays.views()
 
     async def offer_webrtc(self, offer: WebRtcOffer) -> WebRtcAnswer:
         """Answer an offer. Raises: ControlError."""
@@ -295,6 +311,22 @@ class EngineControl:
             return await self._calls.push(key, url, authorization)
         except Refusal as refusal:
             raise _refused(refusal) from None
+
+    async def start_relay(
+        self, *, source: str, destination: str, on_demand: bool
+    ) -> RelayView:
+        """Keep a relay running. Raises: Invalid, Unavailable."""
+        try:
+            return self._relays.start(RelaySettings(source, destination, on_demand))
+        except ValueError as error:
+            raise Invalid(str(error)) from None
+        except Refusal as refusal:
+            raise _refused(refusal) from None
+
+    async def stop_relay(self, relay_id: str) -> None:
+        """End a relay that a command has started. Raises: NotFound."""
+        if not self._relays.end(relay_id):
+            raise NotFound(f"no relay {relay_id} that a command has started")
 
     async def reload(self) -> None:
         """Read the configuration again. Raises: Invalid."""

@@ -18,6 +18,9 @@ __all__ = ["DerivedTracks", "Need", "Transcoder"]
 Need: TypeAlias = tuple[TrackKind, Codec]
 """Which main track, and the codec that it is needed in."""
 
+_MAX_AT_END = 25
+"""Frames that are still worked on when the publication is over: half a second of sound,
+one of pictures. More of them would hold up a server that is to stop."""
 _MAX_WAITING = 256
 """Frames that wait for the worker: five seconds of sound, eight of pictures."""
 _WORKERS = trio.CapacityLimiter(4)
@@ -33,6 +36,10 @@ class Transcoder(Protocol):
         """Return what these frames make."""
         ...
 
+    def finish(self) -> list[Frame]:
+        """No frame follows: return what was waiting for more."""
+        ...
+
     def request_key_frame(self) -> None:
         """Let decoding start with the next picture; may be called by any thread."""
         ...
@@ -44,6 +51,7 @@ class _Derived:
     Args:
         transcoder: Does the work.
         deliver: Takes what comes out, on the loop.
+        done: Called when all is given that there was at the end.
         stream: For the log.
     """
 
@@ -53,6 +61,7 @@ class _Derived:
         target: Codec,
         transcoder: Transcoder,
         deliver: Callable[[list[Frame]], None],
+        done: Callable[[_Derived], None],
         stream: str,
     ) -> None:
         self.source = source
@@ -62,14 +71,18 @@ class _Derived:
         self.dropped = 0
         """Frames that came while the worker was too far behind."""
         self._deliver = deliver
+        self._done = done
         self._stream = stream
         self._waiting: deque[Frame] = deque()
+        self._at_work = 0
+        """Frames that the worker has."""
+        self._ended = False
         self._stopped = False
         self._wake = trio.Event()
 
     def feed(self, frame: Frame) -> None:
         """Take a frame of the source. Never waits."""
-        if self._stopped:
+        if self._stopped or self._ended:
             return
         if len(self._waiting) >= _MAX_WAITING:
             self._waiting.popleft()
@@ -81,6 +94,14 @@ class _Derived:
         """Take and give nothing more; a worker ends after the frame at hand."""
         self._stopped = True
         self._waiting.clear()
+
+    def end(self) -> bool:
+        """Take nothing more, and give what is left; False if that would take long."""
+        if self._stopped or self._at_work + len(self._waiting) > _MAX_AT_END:
+            return False
+        self._ended = True
+        self._wake.set()
+        return True
 
     def _until_stopped(self, frames: list[Frame]) -> Iterator[Frame]:
         """Yield frames in the worker, which nothing else can end.
@@ -95,18 +116,17 @@ class _Derived:
     async def run(self) -> None:
         """Work until cancelled; a failure ends this track, not the stream."""
         try:
-            while True:
+            while not self._ended or self._waiting:
                 await self._wake.wait()
                 self._wake = trio.Event()
-                frames = list(self._waiting)
-                self._waiting.clear()
-                made = await trio.to_thread.run_sync(
-                    self.transcoder.convert,
-                    self._until_stopped(frames),
-                    limiter=_WORKERS,
-                )
-                if made and not self._stopped:
-                    self._deliver(made)
+                if self._waiting:
+                    frames = list(self._waiting)
+                    self._waiting.clear()
+                    self._at_work = len(frames)
+                    given = self._until_stopped(frames)
+                    await self._work(partial(self.transcoder.convert, given))
+                    self._at_work = 0
+            await self._work(self.transcoder.finish)
         except Exception as error:
             self.stop()
             log.exception(
@@ -116,6 +136,13 @@ class _Derived:
                 kind=self.source.kind.value,
                 to=self.target.value,
             )
+        if self._ended:
+            self._done(self)
+
+    async def _work(self, step: Callable[[], list[Frame]]) -> None:
+        made = await trio.to_thread.run_sync(step, limiter=_WORKERS)
+        if made and not self._stopped:
+            self._deliver(made)
 
 
 class DerivedTracks:
@@ -137,19 +164,22 @@ class DerivedTracks:
         self._start_task = start_task
         self._stream = stream
         self._running: dict[Need, tuple[_Derived, Callable[[], None]]] = {}
+        self._ending: dict[_Derived, Callable[[], None]] = {}
+        """What has to give its last, and what stops it."""
+        self._ended: Callable[[], None] | None = None
 
     def track_for(
         self,
         source: Track,
         target: Codec,
-        deliver: Callable[[Need, list[Frame]], None],
+        deliver: Callable[[Track, Codec, list[Frame]], None],
     ) -> Track | None:
         """Return what ``source`` is in another codec, and begin to make it.
 
         Args:
             source: A main track.
             target: What is needed.
-            deliver: Takes what comes out.
+            deliver: Takes what comes out of which track in which codec.
         """
         need = source.kind, target
         running = self._running.get(need)
@@ -161,7 +191,12 @@ class DerivedTracks:
         if transcoder is None:
             return None
         derived = _Derived(
-            source, target, transcoder, partial(deliver, need), self._stream
+            source,
+            target,
+            transcoder,
+            partial(deliver, source, target),
+            self._note_ended,
+            self._stream,
         )
         log.info(
             "track turned into another",
@@ -190,6 +225,40 @@ class DerivedTracks:
         """Stop making what nobody needs any more."""
         for need in [need for need in self._running if need not in needed]:
             self._stop(need)
+
+    def finish(self, ended: Callable[[], None]) -> None:
+        """The tracks are over: give what is left of them.
+
+        Args:
+            ended: Called after the last of it, if there was anything to wait for.
+        """
+        running, self._running = self._running, {}
+        for derived, cancel in running.values():
+            if derived.end():
+                self._ending[derived] = cancel
+            else:
+                derived.stop()
+                cancel()
+        if self._ending:
+            # Not kept any longer than needed: it is its owner's, which owns us.
+            self._ended = ended
+
+    def stop(self) -> None:
+        """Make and give nothing more."""
+        self.keep(())
+        self._ended = None
+        ending, self._ending = self._ending, {}
+        for derived, cancel in ending.items():
+            derived.stop()
+            cancel()
+
+    def _note_ended(self, derived: _Derived) -> None:
+        known = self._ending.pop(derived, None)
+        if known is None or self._ending:
+            return
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            ended()
 
     def _stop(self, need: Need) -> None:
         derived, cancel = self._running.pop(need)

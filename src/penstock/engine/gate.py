@@ -15,7 +15,7 @@ from penstock.settings import AuthSettings, LimitsSettings
 
 from .callbacks import Callbacks
 from .registry import Refusal
-from .session import Session
+from .session import Role, Session
 from .views import session_view
 
 __all__ = ["Gate", "in_networks", "is_private"]
@@ -65,11 +65,16 @@ def _has_token(session: Session, tokens: Iterable[str]) -> bool:
     given = [v for k, v in parse_qsl(session.parameters) if k == "token"]
     if session.token:
         given.append(session.token)
+    return _is_one_of(given, tokens)
+
+
+def _is_one_of(given: Iterable[str], tokens: Iterable[str]) -> bool:
+    values = [value.encode(errors="replace") for value in given]
     found = False
     for token in tokens:
-        for value in given:
+        for value in values:
             # No early return: the time must not tell which token came close.
-            found |= hmac.compare_digest(value.encode(), token.encode())
+            found |= hmac.compare_digest(value, token.encode())
     return found
 
 
@@ -133,8 +138,40 @@ class Gate:
         """Ask whether a client may connect. Raises: Refusal."""
         await self._ask(HookAction.CONNECT, session)
 
+    def check_link(self, session: Session, address: str) -> None:
+        """Judge another address that a session comes from as well. Raises: Refusal."""
+        other = attrs.evolve(session, address=address)
+        if session.role is Role.PUBLISH:
+            self._check_publisher(other)
+        else:
+            self._check_viewer(other)
+
+    def take_path_token(self, session: Session, app: str, name: str) -> tuple[str, str]:
+        """Return a stream's app and name without a token that ends its path.
+
+        Some clients write ``rtmp://host/live/name/TOKEN``. Only what is a token
+        here is taken off, and kept with the session; one in the query goes before.
+        """
+        auth = self.auth
+        tokens = [
+            *(auth.publish_tokens if auth.publish == "token" else ()),
+            *(auth.play_tokens if auth.play == "token" else ()),
+        ]
+        path, _, last = f"{app}/{name}".strip("/").rpartition("/")
+        if not tokens or not path or not _is_one_of([last], tokens):
+            return app, name
+        if any(key == "token" for key, _ in parse_qsl(session.parameters)):
+            return app, name
+        session.token = last
+        app, _, name = path.rpartition("/")
+        return app, name
+
     async def publish(self, session: Session) -> None:
         """Ask whether a session may publish. Raises: Refusal."""
+        self._check_publisher(session)
+        await self._ask(HookAction.PUBLISH, session)
+
+    def _check_publisher(self, session: Session) -> None:
         auth = self.auth
         self._check_address(session, auth.publish_allow, auth.publish_deny)
         if not session.authorized:
@@ -145,10 +182,13 @@ class Gate:
                 hooked=self.callbacks.has(HookAction.PUBLISH),
                 verb="publish",
             )
-        await self._ask(HookAction.PUBLISH, session)
 
     async def play(self, session: Session) -> None:
         """Ask whether a session may play. Raises: Refusal."""
+        self._check_viewer(session)
+        await self._ask(HookAction.PLAY, session)
+
+    def _check_viewer(self, session: Session) -> None:
         auth = self.auth
         self._check_address(session, auth.play_allow, auth.play_deny)
         if not session.authorized:
@@ -160,7 +200,6 @@ class Gate:
                 verb="play",
             )
         self._check_bandwidth(session.address)
-        await self._ask(HookAction.PLAY, session)
 
     async def tell(self, action: HookAction, session: Session) -> None:
         """Tell the hooks what has happened; their answers do not matter."""

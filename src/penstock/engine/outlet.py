@@ -153,8 +153,12 @@ class Outlet:
         self._fresh_from = self.end
         self.converter.begin()
 
-    def end_publication(self) -> None:
-        """The publisher has gone: nobody new starts with what it left behind."""
+    def end_publication(self, now: float) -> None:
+        """The publisher has gone: nobody new starts with what it left behind.
+
+        Who watches gets what its converter still has.
+        """
+        self._extend(self.converter.finish(), now)
         self.key = self._lead = None
 
     def push(self, frame: Frame) -> None:

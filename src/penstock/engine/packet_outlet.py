@@ -102,7 +102,7 @@ class PacketOutlet:
         for viewer in self.viewers:
             viewer.restarted(ring)
 
-    def end_publication(self) -> None:
+    def end_publication(self, now: float) -> None:
         """The publisher has gone: nobody new starts with what it left behind."""
         self.request_key_frame = None
         self.passes_packets = False

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import enum
 import uuid
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
 import trio
+
+from penstock.control import LinkView
 
 from .rates import RateWindow
 
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from .stream import Stream
     from .viewer import Viewer
 
-__all__ = ["Role", "Session", "StreamKey"]
+__all__ = ["Role", "Session", "StreamKey", "Traffic"]
 
 _MAX_TEXT = 1_024
 _MAX_ADDRESS = 8_192
@@ -64,7 +67,7 @@ class Session:
     """One media connection. The session's own task writes it; others read."""
 
     protocol: str
-    """"rtmp", "rtmps", "http-flv", "ws-flv", "http-fmp4", "ws-fmp4", "whip", "whep"."""
+    """See `SessionView.protocol`."""
     address: str
     port: int
     wire: Traffic | None
@@ -100,6 +103,8 @@ class Session:
     """Where it publishes its stream."""
     remote_session_url: str = ""
     """Of WHIP or WHEP, as the other server has named it."""
+    link: Callable[[], LinkView] | None = None
+    """Tells how the network treats it, for protocols that know."""
     id: str = attrs.field(factory=lambda: uuid.uuid4().hex)
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     end_reason: str = ""

@@ -201,6 +201,7 @@ class Stream:
         self._epoch += 1
         self.idle_since = None
         self.publisher_left_at = None
+        self._derived.stop()
         self.last_publisher_id = session.id
         self.publication = Publication(
             session,
@@ -223,12 +224,18 @@ class Stream:
         self._end_ms = publication.timeline.last_ms
         self.bytes_received += publication.octets_received
         self._forget_cache()
+        self._end_outlets()
         for outlet in self._outlets:
-            outlet.end_publication()
             if not outlet.viewers and outlet.idle_since is None:
                 outlet.idle_since = now  # it was the publisher's
-        self._derived.keep(())
+        self._derived.finish(self._end_outlets)
         publication.ended.set()
+
+    def _end_outlets(self) -> None:
+        """Let every outlet give what it has: nothing of the publication follows."""
+        now = trio.current_time()
+        for outlet in self._outlets:
+            self._attempt(outlet, partial(outlet.end_publication, now))
 
     def push(self, frame: Frame) -> None:
         """Cache, count and hand one frame to every outlet. Never waits or raises."""
@@ -270,15 +277,17 @@ class Stream:
         meter = publication and publication.meters.get((track.kind, track.id))
         return bool(meter and meter.reorders)
 
-    def _push_derived(self, need: Need, frames: list[Frame]) -> None:
-        """Hand out what a main track has been turned into."""
-        kind, codec = need
+    def _push_derived(self, source: Track, codec: Codec, frames: list[Frame]) -> None:
+        """Hand out what a main track has been turned into; its last comes later."""
         publication = self.publication
-        meter = publication and publication.meters.get((kind, 0))
-        if not meter:
-            return
+        if publication is not None:
+            meter = publication.meters.get((source.kind, source.id))
+            if meter is None or meter.track is not source:
+                return  # another has taken its place
         for outlet in self._outlets:
-            if self._target(outlet.form, meter.track) is codec:
+            form = outlet.form
+            needed = form.sound_for(source) if source.is_audio else Codec.H264
+            if needed is codec and (source.is_audio or form == PACKETS):
                 for frame in frames:
                     self._push_to(outlet, frame)
 
@@ -591,6 +600,7 @@ class Stream:
 
     def close(self) -> None:
         """Stop all outlets; the stream is forgotten."""
+        self._derived.stop()
         for outlet in self._outlets:
             self._close_outlet(outlet, "stream closed")
 

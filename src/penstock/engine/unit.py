@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Conversions", "Converter", "Form", "Unit"]
 
 _RTP_SOUND = {Codec.OPUS, Codec.PCM_ALAW, Codec.PCM_MULAW}
+_TS_SOUND = {Codec.AAC, Codec.MP3, Codec.AC3, Codec.EAC3}
 
 
 @attrs.frozen
@@ -25,7 +26,7 @@ class Form:
     """One wire form of a stream; viewers with equal forms share their bytes."""
 
     format: str
-    """"rtmp", "flv", "mp4" or "rtp"."""
+    """"rtmp", "flv", "mp4", "ts" or "rtp"."""
     framing: str = "raw"
     """"raw", "chunked" (HTTP/1.1) or "websocket"."""
     video: bool = True
@@ -43,11 +44,13 @@ class Form:
         """Return the codec that a track of sound must be turned into; None for none.
 
         Browsers know no AAC in WebRTC. Opus in FLV is for players that said so, and
-        for those of a publisher who sent it in FLV.
+        for those of a publisher who sent it in FLV; with MPEG-TS it is the same.
         """
         codec = track.codec
         if self.format == "rtp":
             return None if codec in _RTP_SOUND else Codec.OPUS
+        if self.format == "ts":
+            return None if codec in _TS_SOUND or track.stream_type else Codec.AAC
         if self.format == "mp4" or self.opus or track.wire_codec:
             return None
         return Codec.AAC if codec is Codec.OPUS else None
@@ -97,6 +100,10 @@ class Converter(Protocol):
 
     def metadata(self, values: dict[str, object]) -> list[Unit]:
         """Take new stream metadata (onMetaData)."""
+        ...
+
+    def finish(self) -> list[Unit]:
+        """The publication is over: return what was waiting for more to come."""
         ...
 
 

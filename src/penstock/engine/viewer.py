@@ -8,17 +8,18 @@ head in the same step that finds nothing left.
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
 from penstock.media import TrackKind
-from penstock.net.wire import Wire, WireOverflow
+from penstock.net.wire import WireOverflow
 
 if TYPE_CHECKING:
     from .outlet import Outlet
 
-__all__ = ["SlowViewer", "Viewer", "ViewerState"]
+__all__ = ["SlowViewer", "Viewer", "ViewerState", "ViewerWire"]
 
 _BATCH_BYTES = 64 << 10
 _MAX_CONTROL = 256 << 10
@@ -27,6 +28,37 @@ _MAX_CONTROL = 256 << 10
 
 class SlowViewer(Exception):
     """The viewer could not keep up for longer than it is allowed to."""
+
+
+class ViewerWire(Protocol):
+    """What a viewer writes to: a `penstock.net.wire.Wire`, or what acts as one."""
+
+    secure: bool
+    bytes_received: int
+    bytes_sent: int
+    residue_bytes: int
+
+    @property
+    def direct_send(self) -> Callable[[bytes], int]:
+        """Send at once and return how many octets went; hot path of fan-out."""
+        ...
+
+    @property
+    def is_clear(self) -> bool:
+        """True if nothing waits to be sent."""
+        ...
+
+    def keep(self, data: bytes, sent: int) -> None:
+        """Take over what `direct_send` left."""
+        ...
+
+    def offer(self, data: bytes) -> bool:
+        """Send after what waits already; never blocks."""
+        ...
+
+    async def flush(self) -> None:
+        """Wait until nothing waits."""
+        ...
 
 
 class ViewerState(enum.Enum):
@@ -52,7 +84,7 @@ class Viewer:
     """
 
     def __init__(
-        self, wire: Wire, *, slow_limit_s: float, preamble: bytes = b""
+        self, wire: ViewerWire, *, slow_limit_s: float, preamble: bytes = b""
     ) -> None:
         self.wire = wire
         self.state = ViewerState.WAITING

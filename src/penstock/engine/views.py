@@ -53,6 +53,7 @@ def session_view(session: Session) -> SessionView:
         source_url=log.mask_url(session.source_url),
         target_url=log.mask_url(session.target_url),
         remote_session_url=log.mask_url(session.remote_session_url),
+        link=None if session.link is None else session.link(),
     )
 
 

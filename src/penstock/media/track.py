@@ -41,6 +41,10 @@ class Track:
     wire_codec: int = 0
     """The ingest's own codec number, so that a codec nobody here knows can leave by
     the protocol it came by."""
+    stream_type: int = 0
+    """The publisher's own type of the stream in MPEG-TS, where it came in one."""
+    data_format: str = ""
+    """Of a data track: "" for AMF (RTMP), "klv", "klv_synchronous" or "id3"."""
     group: str = ""
     """Alternates of one source (simulcast, multitrack) share a group."""
     language: str = ""

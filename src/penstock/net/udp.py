@@ -8,15 +8,18 @@ with the time at which the kernel received it, so that a late loop is no jitter.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import ipaddress
 import socket
 import struct
+import sys
 import time
 from collections import deque
 from collections.abc import Sequence
 
 import attrs
+import psutil
 import trio
 from sansmedia.sansio import Datagram
 
@@ -31,6 +34,10 @@ _SO_TIMESTAMPNS = 35
 _IP_PKTINFO = 8
 _IPV6_RECVPKTINFO = 49
 _IPV6_PKTINFO = 50
+_PKTINFO = (
+    (socket.IPPROTO_IP, _IP_PKTINFO),
+    (socket.IPPROTO_IPV6, _IPV6_PKTINFO),
+)
 
 _BUFFER_OCTETS = 4 << 20
 """Asked of the kernel each way; it gives what `net.core.[rw]mem_max` allows."""
@@ -91,6 +98,99 @@ def bind_udp(address: str) -> socket.socket:
     return sock
 
 
+def bind_udp_receiver(place: tuple[str, int], interface: str) -> socket.socket:
+    """Return a socket that takes what is sent to a port of ours, or to a group.
+
+    Args:
+        place: IP address and port; several receivers may share a group's.
+        interface: Our address in the network that the group is joined in; "" lets the
+            system choose.
+
+    Raises:
+        OSError: The address is busy or not ours, or the group cannot be joined.
+    """
+    host, port = place
+    group = ipaddress.ip_address(host)
+    sock = socket.socket(
+        socket.AF_INET6 if group.version == 6 else socket.AF_INET, socket.SOCK_DGRAM
+    )
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_OCTETS)
+        if group.is_multicast:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        if group.is_multicast:
+            _join(sock, group.packed, interface)
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _join(sock: socket.socket, group: bytes, interface: str) -> None:
+    if len(group) == 4:
+        own = socket.inet_aton(interface or "0.0.0.0")
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group + own)
+        return
+    request = group + _index_of(interface).to_bytes(4, sys.byteorder)
+    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, request)
+
+
+def _index_of(address: str) -> int:
+    """Return the number of the interface that has an address; 0 for no address."""
+    if not address:
+        return 0
+    wanted = ipaddress.ip_address(address)
+    for name, addresses in psutil.net_if_addrs().items():
+        for one in addresses:
+            with contextlib.suppress(ValueError):
+                if ipaddress.ip_address(one.address.partition("%")[0]) == wanted:
+                    return socket.if_nametoindex(name)
+    raise OSError(errno.EADDRNOTAVAIL, f"no interface has {address}")
+
+
+def bind_udp_sender(place: tuple[str, int], interface: str, ttl: int) -> socket.socket:
+    """Return a socket that sends to ``place``, a group perhaps.
+
+    Args:
+        place: IP address and port.
+        interface: Our address in the network that multicast goes to; "" lets the
+            system choose.
+        ttl: Routers that a multicast datagram may pass.
+
+    Raises:
+        OSError: No interface has that address.
+    """
+    six = ":" in place[0]
+    sock = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_OCTETS)
+        if six:
+            level, hops, leave = (
+                socket.IPPROTO_IPV6,
+                socket.IPV6_MULTICAST_HOPS,
+                socket.IPV6_MULTICAST_IF,
+            )
+            outlet = _index_of(interface).to_bytes(4, sys.byteorder)
+        else:
+            level, hops, leave = (
+                socket.IPPROTO_IP,
+                socket.IP_MULTICAST_TTL,
+                socket.IP_MULTICAST_IF,
+            )
+            outlet = socket.inet_aton(interface or "0.0.0.0")
+        sock.setsockopt(level, hops, ttl)
+        if interface:
+            sock.setsockopt(level, leave, outlet)
+        sock.bind(("::" if six else "0.0.0.0", 0))
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
 @attrs.define
 class UdpStatistics:
     """What has gone wrong and right at one socket."""
@@ -119,6 +219,9 @@ class UdpPort:
         self._six = sock.family == socket.AF_INET6
         anywhere = ipaddress.ip_address(host).is_unspecified
         self._fixed = None if anywhere else _plain(host)
+        self._here = None if self._fixed is None else (self._fixed, self.port)
+        self._places: dict[bytes, tuple[str, int]] = {}
+        """Addresses of ours by what the kernel says of them."""
         self._segments = True
         self._residue: deque[tuple[Sequence[bytes], _Ancillary, tuple[str, int]]]
         self._residue = deque()
@@ -149,25 +252,16 @@ class UdpPort:
                 data, ancillary, _, address = recvmsg(_DATAGRAM_MAX, _ANCILLARY_SPACE)
             except OSError:
                 break  # nothing more; what else it may be waits for the next time
-            at, size, local = now, 0, self._fixed
+            at, size, here = now, 0, self._here
             for level, kind, value in ancillary:
                 if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS:
                     seconds, nanoseconds = _TIMESPEC.unpack_from(value)
                     at = min(now, seconds + nanoseconds * 1e-9 + offset)
                 elif level == _SOL_UDP and kind == _UDP_GRO:
                     size = _INT.unpack_from(value)[0]
-                elif kind == _IP_PKTINFO and level == socket.IPPROTO_IP:
-                    local = socket.inet_ntop(
-                        socket.AF_INET, _PKTINFO4.unpack_from(value)[2]
-                    )
-                elif kind == _IPV6_PKTINFO and level == socket.IPPROTO_IPV6:
-                    local = _plain(
-                        socket.inet_ntop(
-                            socket.AF_INET6, _PKTINFO6.unpack_from(value)[0]
-                        )
-                    )
-            peer = (_plain(address[0]) if self._six else address[0], address[1])
-            here = None if local is None else (local, self.port)
+                elif (level, kind) in _PKTINFO:
+                    here = self._places.get(value) or self._learn_place(kind, value)
+            peer = (_plain(address[0]), address[1]) if self._six else address
             octets += len(data)
             if not size or size >= len(data):
                 batch.append(Datagram(data, peer, here, at))
@@ -179,6 +273,18 @@ class UdpPort:
         self.statistics.datagrams_received += len(batch)
         self.statistics.octets_received += octets
         return batch
+
+    def _learn_place(self, kind: int, value: bytes) -> tuple[str, int]:
+        if kind == _IP_PKTINFO:
+            packed = _PKTINFO4.unpack_from(value)[2]
+            host = socket.inet_ntop(socket.AF_INET, packed)
+        else:
+            packed = _PKTINFO6.unpack_from(value)[0]
+            host = _plain(socket.inet_ntop(socket.AF_INET6, packed))
+        place = (host, self.port)
+        if len(self._places) < 256:
+            self._places[value] = place
+        return place
 
     # -- sending ----------------------------------------------------------------------
 
@@ -203,7 +309,7 @@ class UdpPort:
         """
         sizes = list(map(len, segments))
         count = len(sizes)
-        if self._segments and 1 < count <= _MAX_SEGMENTS:
+        if self._segments and 0 < count <= _MAX_SEGMENTS:
             # A frame as a rule, and 0.8 µs less than looking for where runs end.
             size = sizes[0]
             full = sizes.count(size)

@@ -6,6 +6,7 @@ import contextvars
 import ssl
 import time
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 import trio
 from sansmedia.sansio import ProtocolError
@@ -13,9 +14,8 @@ from sansmedia.sansio import ProtocolError
 from penstock import log
 from penstock.engine.engine import Engine
 from penstock.engine.registry import Refusal
-from penstock.engine.session import Role, Session
+from penstock.engine.session import Role, Session, Traffic
 from penstock.engine.viewer import SlowViewer
-from penstock.net.wire import Wire
 
 __all__ = [
     "SessionEnd",
@@ -38,7 +38,16 @@ class SessionEnd(Exception):
         self.error = error
 
 
-def new_session(protocol: str, wire: Wire, address: str = "") -> Session:
+class PeerWire(Traffic, Protocol):
+    """A connection that knows its other end."""
+
+    @property
+    def peer(self) -> tuple[str, int]:
+        """Address and port of the other end."""
+        ...
+
+
+def new_session(protocol: str, wire: PeerWire, address: str = "") -> Session:
     """Make the record of a connection that has just come in."""
     host, port = wire.peer
     return Session(

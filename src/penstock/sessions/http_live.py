@@ -1,4 +1,4 @@
-"""Live streams over HTTP: FLV and fragmented MP4, plain or through WebSocket."""
+"""Live streams over HTTP: FLV, fragmented MP4, MPEG-TS, plain or by WebSocket."""
 
 from __future__ import annotations
 
@@ -30,7 +30,11 @@ from .http_request import LivePath, RequestHead, client_address
 
 __all__ = ["plain_answer", "serve_live"]
 
-_FORMATS = {".flv": ("flv", "video/x-flv"), ".mp4": ("mp4", "video/mp4")}
+_FORMATS = {
+    ".flv": ("flv", "video/x-flv"),
+    ".mp4": ("mp4", "video/mp4"),
+    ".ts": ("ts", "video/mp2t"),
+}
 _STATUS = {
     "auth": "403 Forbidden",
     "address": "403 Forbidden",
@@ -40,7 +44,7 @@ _STATUS = {
     "busy": "409 Conflict",
     "request": "400 Bad Request",
 }
-_PROTOCOLS = {".flv": "flv", ".mp4": "fmp4"}
+_PROTOCOLS = {".flv": "flv", ".mp4": "fmp4", ".ts": "ts"}
 _CLOSE = ("Connection", "close")
 _MAX_CLIENT_BYTES = 64 << 10
 """A viewer has nothing to say; one that talks more than this is ended."""

@@ -18,7 +18,7 @@ __all__ = ["MAX_HEAD", "LivePath", "RequestHead", "client_address", "read_head"]
 MAX_HEAD = 32 << 10
 """Octets that a request's head may have."""
 
-_EXTENSIONS = (".flv", ".mp4")
+_EXTENSIONS = (".flv", ".mp4", ".ts")
 
 
 @attrs.frozen

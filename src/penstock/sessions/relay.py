@@ -18,14 +18,17 @@ from sansmedia.rtmp.url import StreamAddress, decode_url
 from sansmedia.sansio import ProtocolError
 
 from penstock import log
-from penstock.config import Address
+from penstock.config import Address, check_relay
 from penstock.control import RelayView
 from penstock.engine.engine import Engine
+from penstock.engine.registry import Refusal
 from penstock.settings import RelaySettings
 
 from .relay_state import Relay
 from .rtmp_client import RemoteRefusal, RtmpConnection, open_rtmp
 from .rtmp_relay import run_rtmp_relay
+from .srt_relay import run_srt_relay
+from .udp_relay import run_udp_relay
 from .webrtc_relay import WebRtcRelays
 
 __all__ = ["RelaySupervisor", "run_standalone"]
@@ -35,6 +38,7 @@ _LONGEST_PAUSE_S = 30.0
 _GOOD_RUN_S = 30.0
 """A relay that ran this long starts its back-off anew."""
 _LOOK_S = 0.5
+_MAX_ORDERED = 1_000
 
 
 class RelaySupervisor:
@@ -49,17 +53,48 @@ class RelaySupervisor:
         self._engine = engine
         self._webrtc = webrtc
         self._relays: dict[RelaySettings, Relay] = {}
+        self._ordered: dict[str, Relay] = {}
+        """Those that a command has started, by id; they end with one, or with us."""
+        self._new: list[Relay] = []
         self._changed = trio.Event()
 
     def views(self) -> list[RelayView]:
         """Return every relay, and those that somebody has started for once."""
-        views = [relay.view() for relay in self._relays.values()]
+        relays = (*self._relays.values(), *self._ordered.values())
+        views = [relay.view() for relay in relays]
         return views + self._webrtc.views()
 
     def stop(self) -> None:
         """End all relays for good; `run` goes on waiting for new ones."""
-        for relay in self._relays.values():
+        for relay in (*self._relays.values(), *self._ordered.values()):
             relay.scope.cancel()
+
+    # -- by command -------------------------------------------------------------------
+
+    def start(self, settings: RelaySettings) -> RelayView:
+        """Keep a relay running until `end`, or the server's own end.
+
+        Raises:
+            ValueError: What it has on its sides is not what a relay has.
+            Refusal: There are too many.
+        """
+        check_relay(settings)
+        if len(self._ordered) >= _MAX_ORDERED:
+            raise Refusal(f"more than {_MAX_ORDERED} relays by command", "limit")
+        relay = Relay(settings)
+        self._ordered[relay.id] = relay
+        self._new.append(relay)
+        self._changed.set()
+        return relay.view()
+
+    def end(self, relay_id: str) -> bool:
+        """End a relay that a command has started; False if there is none."""
+        relay = self._ordered.pop(relay_id, None)
+        if relay is not None:
+            relay.scope.cancel()
+        return relay is not None
+
+    # -- configured -------------------------------------------------------------------
 
     def reconcile(self) -> None:
         """Stop relays that are no longer configured; `run` starts the new ones."""
@@ -76,6 +111,8 @@ class RelaySupervisor:
                     if settings not in self._relays:
                         relay = self._relays[settings] = Relay(settings)
                         nursery.start_soon(self._keep_running, relay)
+                while self._new:
+                    nursery.start_soon(self._keep_running, self._new.pop())
                 await self._changed.wait()
                 self._changed = trio.Event()
 
@@ -120,6 +157,10 @@ class RelaySupervisor:
         next_url: str | None = None
         if url.startswith("wh"):
             error = await self._webrtc.run(relay)
+        elif url.startswith("srt:"):
+            error = await run_srt_relay(self._engine, relay, url)
+        elif url.startswith("udp:"):
+            error = await run_udp_relay(self._engine, relay, url)
         else:
             error, next_url = await run_rtmp_relay(self._engine, relay, url)
         if error:

@@ -305,13 +305,14 @@ class _RtmpSession:
         session = self._session
         resolved = resolve(session.tc_url, self._app, resolve_name)
         vhost = resolved.vhost or ""
-        key = StreamKey(
-            self._engine.vhost_name(vhost), resolved.app or "", resolved.name
-        )
-        check_key(key)
         queries = [_query_of(self._app), _query_of(resolve_name)]
-        session.key = key
         session.parameters = "&".join(filter(None, queries))
+        app, name = resolved.app or "", resolved.name
+        if name:
+            app, name = self._engine.gate.take_path_token(session, app, name)
+        key = StreamKey(self._engine.vhost_name(vhost), app, name)
+        check_key(key)
+        session.key = key
         return key
 
     async def _ask_to_connect(self) -> None:

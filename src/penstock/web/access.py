@@ -19,6 +19,7 @@ __all__ = [
     "LoginGate",
     "SignIns",
     "client_of",
+    "is_in_networks",
     "is_local_admin",
     "is_same_origin",
     "password_matches",
@@ -68,6 +69,20 @@ def client_of(
         if not is_trusted(address):
             break
     return Client(address, direct=False)
+
+
+def is_in_networks(address: str, networks: Sequence[str]) -> bool:
+    """Tell whether an IP address is of one of these networks or addresses.
+
+    What is no IP address is of none; an IPv4 address in IPv6 clothes is IPv4.
+
+    Raises:
+        ValueError: One of ``networks`` is none.
+    """
+    parsed = _address(address)
+    if parsed is None:
+        return False
+    return any(parsed in ipaddress.ip_network(item, strict=False) for item in networks)
 
 
 def is_local_admin(client: Client, host: str) -> bool:

@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from penstock import log
 from penstock.control import Control, ControlError, NotFound, Unavailable
+from penstock.control.jobs import JobControl
 from penstock.settings import Settings
 from penstock.slices import in_slices
 
@@ -29,6 +30,8 @@ from .access import (
     password_matches,
 )
 from .assets import Asset, load_assets
+from .jobs import add_jobs
+from .relays import add_relays
 from .shapes import server_json, session_json, stream_json
 from .whip import add_whip, is_whip_path
 
@@ -58,8 +61,11 @@ class _Site:
         control: Control,
         settings: Callable[[], Settings],
         wall: Callable[[], float],
+        *,
+        has_jobs: bool,
     ) -> None:
         self.control = control
+        self.has_jobs = has_jobs
         self.settings = settings
         self.wall = wall
         self.assets = load_assets()
@@ -98,6 +104,7 @@ def create_app(
     control: Control,
     settings: Callable[[], Settings],
     *,
+    jobs: JobControl | None = None,
     wall: Callable[[], float] = time.time,
 ) -> QuartTrio:
     """Return the app behind the public HTTP port.
@@ -106,15 +113,18 @@ def create_app(
         control: The door into the engine.
         settings: Gives the configuration in force; asked anew for each request, so
             that a reload counts.
+        jobs: The door to FFmpeg jobs; None if this server has none.
         wall: Unix seconds.
     """
     app = QuartTrio(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = _MAX_DESCRIPTION
     app.config["BODY_TIMEOUT"] = 10
-    site = _Site(control, settings, wall)
+    site = _Site(control, settings, wall, has_jobs=jobs is not None)
     _add_page(app, site)
     _add_queries(app, site)
     _add_commands(app, site)
+    add_relays(app, control, site.is_admin, _answer)
+    add_jobs(app, jobs, site.is_admin, _answer)
     add_whip(app, control, settings, site.client)
     _add_errors(app)
 
@@ -187,6 +197,7 @@ def _add_queries(app: QuartTrio, site: _Site) -> None:
             now=site.wall(),
             admin=site.is_admin(),
             signed_in=site.is_signed_in(),
+            has_jobs=site.has_jobs,
         )
         return _json(body)
 
@@ -289,6 +300,10 @@ def _asset(asset: Asset) -> Response:
     # Files change with the program: always asked for, seldom sent.
     response.headers["Cache-Control"] = "no-cache"
     return response
+
+
+def _answer(value: object, status: int) -> Response:
+    return _json(json.dumps(value).encode(), status)
 
 
 def _json(body: bytes, status: int = 200) -> Response:

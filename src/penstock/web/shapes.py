@@ -50,6 +50,7 @@ def server_json(
     now: float,
     admin: bool,
     signed_in: bool,
+    has_jobs: bool,
 ) -> bytes:
     """Shape the server's figures and what the page must know about its rules."""
     return _dumps(
@@ -67,12 +68,13 @@ def server_json(
             "listeners": [
                 {"name": item.name, "port": item.port, "secure": item.secure}
                 for item in server.listeners
-                if item.name in ("http", "rtmp", "rtmps", "webrtc")
+                if item.name in ("http", "rtmp", "rtmps", "srt", "webrtc")
             ],
             "publish": settings.auth.publish,
             "play": settings.auth.play,
             "admin": admin,
             "signed_in": signed_in,
+            "has_jobs": has_jobs,
             "can_sign_in": bool(settings.admin.password),
         }
     )

@@ -261,7 +261,7 @@ async def _exchange(url: str, request: bytes) -> bytes:
     stream = await trio.open_tcp_stream(host, int(port))
     async with stream:
         await stream.send_all(request)
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             return b"".join([part async for part in stream])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.server
 import json
+import os
 import re
 import signal
 import subprocess
@@ -133,8 +134,10 @@ DEFAULT_SETS = (
     "http.listen=127.0.0.1:0",
     "rtmp.listen=127.0.0.1:0",
     "webrtc.listen=0.0.0.0:0",
+    "srt.listen=127.0.0.1:0",
     "api.srs.listen=127.0.0.1:0",
     "api.live777.listen=127.0.0.1:0",
+    "api.datarhei.listen=127.0.0.1:0",
     "metrics.listen=",
     "stream.republish_wait_s=0.5",
     "log.format=json",
@@ -156,7 +159,7 @@ class Launcher:
         command += ["--ready-file", str(ready)]
         if config is not None:
             command += ["--config", str(config)]
-        for item in (*DEFAULT_SETS, *sets):
+        for item in (*DEFAULT_SETS, f"storage.dir={folder / 'state'}", *sets):
             command += ["--set", item]
         with open(log_path, "wb") as log:
             process = subprocess.Popen(
@@ -166,15 +169,20 @@ class Launcher:
                 stderr=log,
                 env=self.environment,
             )
-        self.wait_until(
-            lambda: ready.exists() or process.poll() is not None,
-            "the server to be ready",
-        )
+        try:
+            self.wait_until(
+                lambda: ready.exists() or process.poll() is not None,
+                "the server to be ready",
+            )
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
         assert process.poll() is None, log_path.read_text()
         listeners = json.loads(ready.read_text())["listeners"]
         ports = {listener["name"]: listener["port"] for listener in listeners}
         client = httpx.Client(
-            base_url=f"http://127.0.0.1:{ports['api.srs']}", trust_env=False, timeout=10
+            base_url=f"http://127.0.0.1:{ports['api.srs']}", trust_env=False, timeout=60
         )
         return Server(process, log_path, ports, client, self.wait_until)
 
@@ -238,6 +246,56 @@ def server(
 def stream_name(request: pytest.FixtureRequest) -> str:
     """A name that no other test uses."""
     return re.sub(r"\W+", "-", request.node.name).strip("-")
+
+
+# -- HLS in a page -------------------------------------------------------------------
+
+HLS_JS = "hls.js@1.6.15"
+PLAY = """(url) => {
+  const video = document.querySelector("video");
+  window.complaints = [];
+  window.player = new Hls();
+  window.player.on(Hls.Events.ERROR, (_, data) => {
+    if (data.fatal) window.complaints.push(data.details);
+  });
+  window.player.loadSource(url);
+  window.player.attachMedia(video);
+  video.play();
+}"""
+PLAYS = """() => {
+  if (window.complaints.length) return true;
+  return document.querySelector("video").currentTime > 2;
+}"""
+
+
+@pytest.fixture(scope="session")
+def hls_js(
+    peer: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Fetch the player."""
+    folder = tmp_path_factory.mktemp("hls")
+    quiet = ["--no-audit", "--no-fund", "--ignore-scripts"]
+    command = [peer("npm"), "install", *quiet, HLS_JS]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=100)
+    return folder / "node_modules" / "hls.js" / "dist" / "hls.min.js"
+
+
+@pytest.fixture
+def watch_hls(browser: Browser, hls_js: Path) -> Callable[[str], None]:
+    """Play an address for two seconds in a page of another origin."""
+
+    def watch(url: str) -> None:
+        page = browser.new_page()
+        page.set_default_timeout(60_000)
+        page.set_content("<video muted></video>")
+        page.add_script_tag(path=hls_js)
+        page.evaluate(PLAY, url)
+        page.wait_for_function(PLAYS)
+        complaints = page.evaluate("() => window.complaints")
+        page.close()
+        assert complaints == []
+
+    return watch
 
 
 # -- publishers and viewers ----------------------------------------------------------
@@ -415,6 +473,7 @@ class Actors:
     ) -> Program:
         """Publish a clip with FFmpeg, ``rate`` times as fast as it plays.
 
+        ``loops`` tells how often it begins again: -1 for ever, until the test ends.
         FFmpeg 5.1 knows no rate but 1.
         """
         pace = ["-re"] if rate == 1 else ["-readrate", f"{rate:g}"]
@@ -429,7 +488,7 @@ class Actors:
             *self._trust(url),
             *options,
             "-f",
-            "flv",
+            "mpegts" if url.startswith("srt:") else "flv",
             url,
         )
 
@@ -461,6 +520,43 @@ class Actors:
             f"t. ! queue ! filesink location={copy}"
         )
         return self.start(self.peer("gst-launch-1.0"), "-q", *pipeline.split())
+
+
+GSTREAMER_PEER = Path(__file__).parent / "peers" / "gstreamer_peer.py"
+GSTREAMER_PYTHON = "/usr/bin/python3"
+"""The distribution's, which has its GObject bindings."""
+GSTREAMER_NEEDS = (
+    "import gi; gi.require_version('GstWebRTC', '1.0'); "
+    "from gi.repository import Gst, GstWebRTC, GstSdp; Gst.init(None); "
+    "assert all(map(Gst.ElementFactory.find, ['webrtcbin', 'nicesrc', 'dtlsdec']))"
+)
+
+WebRtcBin = Callable[..., "Program"]
+
+
+@pytest.fixture(scope="session")
+def gstreamer_python() -> str:
+    """The Python that can drive webrtcbin."""
+    found = (
+        os.path.exists(GSTREAMER_PYTHON)
+        and not subprocess.run(
+            [GSTREAMER_PYTHON, "-c", GSTREAMER_NEEDS],
+            capture_output=True,
+            check=False,
+            timeout=60,
+        ).returncode
+    )
+    if not found:
+        if os.environ.get("TEST_REQUIRE_PEERS") == "1":
+            pytest.fail("webrtcbin, libnice's plugin, or Python's bindings are missing")
+        pytest.skip("webrtcbin, libnice's plugin, or Python's bindings are missing")
+    return GSTREAMER_PYTHON
+
+
+@pytest.fixture
+def webrtcbin(gstreamer_python: str, start: Start) -> WebRtcBin:
+    """Start a client in a process of its own."""
+    return lambda *arguments: start(gstreamer_python, GSTREAMER_PEER, *arguments)
 
 
 @pytest.fixture(scope="session")

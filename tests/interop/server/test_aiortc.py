@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.interop.conftest import Program, Start
     from tests.interop.server.conftest import Actors, StartServer
 
-pytestmark = [pytest.mark.interop, pytest.mark.slow]
+pytestmark = [pytest.mark.interop, pytest.mark.slow, pytest.mark.keeps_time]
 
 SCRIPT = Path(__file__).parent / "peers" / "aiortc_peer.py"
 Peer = Callable[..., "Program"]
@@ -103,10 +103,10 @@ def test_its_h264_goes_out_over_rtmp_and_its_opus_becomes_aac(
     frames = viewer.frames()
     assert len(frames["video0"]) > 100
     # The file starts anew, and with it the clock of the pictures; the first reports
-    # put a track right.
+    # put a track right. A peer that stands still makes a step too.
     for packets in frames.values():
         steps = [b.pts - a.pts for a, b in pairwise(packets)]
-        assert sum(not 0 < step < 90 for step in steps) <= 2, steps
+        assert sum(not 0 < step < 90 for step in steps) < len(steps) / 30, steps
     decoded = subprocess.run(
         [ffmpeg9, "-v", "error", "-i", viewer.recording, "-f", "null", "-"],
         capture_output=True,
@@ -121,7 +121,7 @@ def test_it_plays_what_ffmpeg_publishes(
     penstock_server: StartServer, actors: Actors, aiortc_peer: Peer
 ) -> None:
     server = penstock_server()
-    actors.publish_whip(server.url("http", "live/x/whip"), loops=3)
+    actors.publish_whip(server.url("http", "live/x/whip"), loops=-1)
     server.wait_for_frames("x", 30)
     played = result_of(
         aiortc_peer("play", server.url("http", "live/x/whep"), "--frames", "120")

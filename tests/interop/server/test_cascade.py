@@ -45,12 +45,13 @@ def test_every_picture_goes_through_a_chain(
     last.wait_for_players("x", 2)
     # The pull waits at the first server for the publisher.
     first.wait_until(lambda: first.logged("playing", stream="live/x"), "the pull")
-    actors.publish_whip(first.url("http", "live/x/whip")).succeed()
+    actors.publish_whip(first.url("http", "live/x/whip"), loops=1).succeed()
     sent = [p.md5 for p in frame_reader.read_bare(whip_clip)["video0"]]
     for viewer in viewers:
         viewer.frames()
         came = frame_reader.read_bare(viewer.recording)
-        assert [p.md5 for p in came["video0"]] == sent
+        # While the push still connects, the first round goes on without it.
+        assert [p.md5 for p in came["video0"]][-len(sent) :] == sent
         assert len(came["audio0"]) > 150
 
 
@@ -98,9 +99,10 @@ def test_live777s_api_lets_a_server_pull_from_and_push_to_itself(
     whip_clip: Path,
 ) -> None:
     server = penstock_server()
-    publisher = actors.publish_whip(server.url("live777", "whip/web-0"), loops=1)
+    publisher = actors.publish_whip(server.url("live777", "whip/web-0"), loops=3)
     server.wait_for_frames("web-0", 1)
-    with httpx.Client(base_url=server.url("live777", ""), trust_env=False) as api:
+    base = server.url("live777", "")
+    with httpx.Client(base_url=base, trust_env=False, timeout=60) as api:
         source = server.url("live777", "whep/web-0")
         answer = api.post("api/cascade/web-1", json={"sourceUrl": source})
         assert (answer.status_code, answer.text) == (200, "")
@@ -118,7 +120,7 @@ def test_live777s_api_lets_a_server_pull_from_and_push_to_itself(
     publisher.succeed()
     viewer.frames()
     came = [p.md5 for p in frame_reader.read_bare(viewer.recording)["video0"]]
-    sent = 2 * [p.md5 for p in frame_reader.read_bare(whip_clip)["video0"]]
+    sent = 4 * [p.md5 for p in frame_reader.read_bare(whip_clip)["video0"]]
     assert len(came) > 50
     assert came == sent[-len(came) :]
 

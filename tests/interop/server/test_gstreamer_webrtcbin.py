@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -13,43 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from tests.interop.conftest import FrameReader, Program, Start
-    from tests.interop.server.conftest import Actors, StartServer
+    from tests.interop.conftest import FrameReader, Program
+    from tests.interop.server.conftest import Actors, StartServer, WebRtcBin
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
-
-SCRIPT = Path(__file__).parent / "peers" / "gstreamer_peer.py"
-PYTHON = "/usr/bin/python3"
-"""The distribution's, which has its GObject bindings."""
-NEEDS = (
-    "import gi; gi.require_version('GstWebRTC', '1.0'); "
-    "from gi.repository import Gst, GstWebRTC, GstSdp; Gst.init(None); "
-    "assert all(map(Gst.ElementFactory.find, ['webrtcbin', 'nicesrc', 'dtlsdec']))"
-)
-
-WebRtcBin = Callable[..., "Program"]
-
-
-@pytest.fixture(scope="session")
-def bindings() -> str:
-    """The Python that can drive webrtcbin."""
-    found = (
-        os.path.exists(PYTHON)
-        and not subprocess.run(
-            [PYTHON, "-c", NEEDS], capture_output=True, check=False, timeout=60
-        ).returncode
-    )
-    if not found:
-        if os.environ.get("TEST_REQUIRE_PEERS") == "1":
-            pytest.fail("webrtcbin, libnice's plugin, or Python's bindings are missing")
-        pytest.skip("webrtcbin, libnice's plugin, or Python's bindings are missing")
-    return PYTHON
-
-
-@pytest.fixture
-def webrtcbin(bindings: str, start: Start) -> WebRtcBin:
-    """Start a client in a process of its own."""
-    return lambda *arguments: start(bindings, SCRIPT, *arguments)
 
 
 def result_of(program: Program) -> dict[str, Any]:
@@ -93,7 +58,7 @@ def test_what_it_plays_is_what_was_published(
     follow_clip: Callable[[list[str]], None],
 ) -> None:
     server = penstock_server()
-    actors.publish_whip(server.url("http", "live/x/whip"), loops=4)
+    actors.publish_whip(server.url("http", "live/x/whip"), loops=-1)
     server.wait_for_frames("x", 30)
     played = result_of(webrtcbin("play", server.url("http", "live/x/whep"), "120"))
     assert len(played["pictures"]) >= 120

@@ -162,7 +162,7 @@ def test_a_publisher_that_is_lost_leaves_the_stream(
     )
     publisher = publish(server.url("http", "whip/x"))  # the public port
     with httpx.Client(
-        base_url=server.url("live777", ""), trust_env=False, timeout=10
+        base_url=server.url("live777", ""), trust_env=False, timeout=60
     ) as client:
 
         def shown() -> Any:
@@ -185,7 +185,7 @@ def test_the_api_is_told_by_events(
     headers = {"Authorization": "Bearer good"}
     with (
         httpx.Client(
-            base_url=base, headers=headers, trust_env=False, timeout=10
+            base_url=base, headers=headers, trust_env=False, timeout=60
         ) as client,
         client.stream("GET", "/api/sse/streams?streams=x") as events,
     ):

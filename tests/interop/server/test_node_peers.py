@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.interop.conftest import FrameReader, Program, Start
     from tests.interop.server.conftest import Actors, StartServer
 
-pytestmark = [pytest.mark.interop, pytest.mark.slow]
+pytestmark = [pytest.mark.interop, pytest.mark.slow, pytest.mark.keeps_time]
 
 PEERS = Path(__file__).parent / "peers"
 PACKAGES = ["node-datachannel@0.33.4", "werift@0.24.4", "@roamhq/wrtc@0.10.0"]
@@ -126,7 +126,7 @@ def test_what_it_plays_is_what_was_published(
     library: str,
 ) -> None:
     server = penstock_server()
-    actors.publish_whip(server.url("http", "live/x/whip"), loops=3)
+    actors.publish_whip(server.url("http", "live/x/whip"), loops=-1)
     server.wait_for_frames("x", 30)
     url = server.url("http", "live/x/whep")
     played = result_of(node_peer(library, "play", url, "--frames", "120"))

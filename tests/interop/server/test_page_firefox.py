@@ -225,7 +225,7 @@ def firefox(
             running.ask("script.addPreloadScript", functionDeclaration=PEERS)
             yield running
             running.ask("browser.close")
-        process.wait(20)
+        process.wait(60)
     finally:
         if process.poll() is None:
             process.kill()
@@ -266,7 +266,7 @@ def test_without_h264_by_webrtc_the_page_plays_mp4_or_says_so(
     wait_until: Callable[..., Any],
 ) -> None:
     path = f"live/{stream_name}"
-    actors.publish("h264-aac", server.url("rtmp", path), loops=12)
+    actors.publish("h264-aac", server.url("rtmp", path), loops=-1)
     server.wait_for_frames(stream_name, 10)
     page = firefox.open(server.url("http", f"#/{path}"))
     if page.call(

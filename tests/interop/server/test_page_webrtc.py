@@ -60,6 +60,15 @@ PICTURES_MOVE = """async () => {
 }"""
 """Two looks at the picture differ, and it is not all of one colour."""
 
+PLAYS_ON = """(seconds) => {
+  const video = document.getElementById("video");
+  const { totalVideoFrames: shown } = video.getVideoPlaybackQuality();
+  window.begun ??= [video.currentTime, shown];
+  const [time, frames] = window.begun;
+  return video.currentTime - time > seconds && shown - frames > 12 * seconds;
+}"""
+"""So many seconds have passed on the picture, half of the pictures at least shown."""
+
 SOUND = """() => {
   const { srcObject } = document.getElementById("video");
   if (!srcObject || !srcObject.getAudioTracks().length) return false;
@@ -121,7 +130,7 @@ class Pages:
 
     def open(self, address: str) -> Page:
         page = self.context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("response", lambda response: self._note(response))
         page.goto(address, wait_until="load")
@@ -139,22 +148,16 @@ class Pages:
             if name == method and url.endswith(ending)
         ]
 
-    def wait(
-        self, page: Page, script: str, arg: Any = None, timeout_s: float = 25
-    ) -> Any:
+    def wait(self, page: Page, script: str, arg: Any = None) -> Any:
         try:
-            handle = page.wait_for_function(
-                script, arg=arg, timeout=timeout_s * 1000, polling=50
-            )
+            handle = page.wait_for_function(script, arg=arg, polling=50)
         except TimeoutError:
             figures = json.dumps(page.evaluate(STATS), indent=1)
             pytest.fail(f"in vain: {script[:200]} {arg}\n{self.answers}\n{figures}")
         return handle.json_value()
 
-    def wait_for_text(
-        self, page: Page, id_: str, words: str, timeout_s: float = 25
-    ) -> None:
-        self.wait(page, TEXT_HAS, [id_, words], timeout_s)
+    def wait_for_text(self, page: Page, id_: str, words: str) -> None:
+        self.wait(page, TEXT_HAS, [id_, words])
 
     def publish(self, page: Page, name: str, codec: str = "", **options: Any) -> None:
         """Press what a person would press."""
@@ -258,7 +261,7 @@ def test_three_sizes_at_once_arrive_as_one_stream(
 ) -> None:
     page = pages.open(server.url("http", ""))
     pages.publish(page, stream_name, "VP8", simulcast=True, size="1280x720")
-    pages.wait_for_text(page, "publish-facts", "3 layers", 40)
+    pages.wait_for_text(page, "publish-facts", "3 layers")
     server.wait_for_frames(stream_name, 5)
     viewer = pages.open(server.url("http", f"#/live/{stream_name}"))
     pages.wait(viewer, PICTURES_MOVE)
@@ -269,7 +272,7 @@ def test_a_stream_that_came_by_rtmp_plays_by_whep_with_its_sound(
     pages: Pages, server: Server, actors: Actors, stream_name: str
 ) -> None:
     path = f"live/{stream_name}"
-    actors.publish("h264-aac", server.url("rtmp", path), loops=12)
+    actors.publish("h264-aac", server.url("rtmp", path), loops=-1)
     server.wait_for_frames(stream_name, 10)
     page = pages.open(server.url("http", f"#/{path}"))
     pages.wait_for_text(page, "chip", "Live")
@@ -284,11 +287,39 @@ def test_a_stream_that_came_by_rtmp_plays_by_whep_with_its_sound(
     assert page.evaluate("document.getElementById('video').muted")
 
 
+@pytest.mark.parametrize("clip", ["h264-aac", "h264-mp3"])
+def test_a_stream_that_came_by_srt_plays_on_by_whep_and_as_mp4(
+    pages: Pages, server: Server, actors: Actors, stream_name: str, clip: str
+) -> None:
+    """The first clip has B-pictures, which are encoded anew; the second goes through.
+
+    Each lasts 3 s, so that what plays on has come over the end of one.
+    """
+    port, path = server.ports["srt"], f"live/{stream_name}"
+    url = f"srt://127.0.0.1:{port}?streamid=publish:{stream_name}"
+    publisher = actors.publish(clip, url, loops=-1)
+    server.wait_for_frames(stream_name, 10)
+    page = pages.open(server.url("http", f"#/{path}"))
+    pages.wait_for_text(page, "chip", "Live")
+    pages.wait(page, PICTURES_MOVE)
+    assert pages.wait(page, SOUND)["hertz"] == pytest.approx(440, abs=15)
+    pages.wait(page, PLAYS_ON, 4.0)
+    pages.wait(page, PICTURES_MOVE)
+    assert pages.statuses("POST", f"{stream_name}/whep") == [201]
+    page.get_by_label("Play by").select_option("mp4")
+    pages.wait_for_text(page, "chip", "buffered")
+    page.evaluate("() => { delete window.begun }")
+    pages.wait(page, PLAYS_ON, 4.0)
+    pages.wait(page, PICTURES_MOVE)
+    assert page.evaluate("document.getElementById('video').videoWidth") == 320
+    assert publisher.process.poll() is None, publisher.said
+
+
 def test_the_other_way_of_playing_can_be_chosen_and_is_kept(
     pages: Pages, server: Server, actors: Actors, stream_name: str
 ) -> None:
     path = f"live/{stream_name}"
-    actors.publish("h264-aac", server.url("rtmp", path), loops=12)
+    actors.publish("h264-aac", server.url("rtmp", path), loops=-1)
     server.wait_for_frames(stream_name, 10)
     page = pages.open(server.url("http", f"#/{path}"))
     pages.wait_for_text(page, "chip", "Live")
@@ -308,7 +339,7 @@ def test_without_webrtc_the_page_plays_mp4_and_says_why(
 ) -> None:
     server = penstock_server("webrtc.listen=")
     path = f"live/{stream_name}"
-    actors.publish("h264-aac", server.url("rtmp", path), loops=12)
+    actors.publish("h264-aac", server.url("rtmp", path), loops=-1)
     server.wait_for_frames(stream_name, 10)
     page = pages.open(server.url("http", f"#/{path}"))
     pages.wait_for_text(page, "chip", "buffered")
@@ -330,7 +361,7 @@ def test_where_no_packet_comes_through_the_page_goes_over_to_mp4(
     pages: Pages, server: Server, actors: Actors, stream_name: str
 ) -> None:
     path = f"live/{stream_name}"
-    actors.publish("h264-aac", server.url("rtmp", path), loops=12)
+    actors.publish("h264-aac", server.url("rtmp", path), loops=-1)
     server.wait_for_frames(stream_name, 10)
     pages.context.add_init_script(DEAF)
     page = pages.open(server.url("http", f"#/{path}"))
@@ -361,7 +392,7 @@ def test_a_publisher_without_the_token_reads_what_the_server_says(
 def test_a_name_that_is_taken_is_said_to_be(
     pages: Pages, server: Server, actors: Actors, stream_name: str
 ) -> None:
-    actors.publish("h264-aac", server.url("rtmp", f"live/{stream_name}"), loops=12)
+    actors.publish("h264-aac", server.url("rtmp", f"live/{stream_name}"), loops=-1)
     server.wait_for_frames(stream_name, 5)
     page = pages.open(server.url("http", ""))
     pages.publish(page, stream_name)
@@ -376,7 +407,7 @@ def test_a_viewer_with_the_token_gets_in(
 ) -> None:
     server = penstock_server("auth.play=token", "auth.play_tokens=open-sesame")
     path = f"live/{stream_name}"
-    actors.publish("h264-aac", server.url("rtmp", path), loops=12)
+    actors.publish("h264-aac", server.url("rtmp", path), loops=-1)
     server.wait_for_frames(stream_name, 10)
     page = pages.open(server.url("http", f"#/{path}"))
     pages.wait_for_text(page, "veil", "Refused: ")
@@ -418,13 +449,13 @@ def test_a_path_that_breaks_is_mended_without_a_new_session(
     # A server that rests answers no check: to the browser the network is gone.
     server.process.send_signal(signal.SIGSTOP)
     try:
-        pages.wait_for_text(page, "publish-state", "Mending", 40)
+        pages.wait_for_text(page, "publish-state", "Mending")
         with page.expect_response(lambda r: r.request.method == "PATCH") as patched:
             server.process.send_signal(signal.SIGCONT)
     finally:
         server.process.send_signal(signal.SIGCONT)
     assert patched.value.status == 200
-    pages.wait_for_text(page, "publish-state", "On air", 40)
+    pages.wait_for_text(page, "publish-state", "On air")
     assert pages.statuses("POST", "/whip") == [201]
     viewer = pages.open(server.url("http", f"#/live/{stream_name}"))
     pages.wait(viewer, PICTURES_MOVE)
@@ -444,11 +475,11 @@ def test_publisher_and_viewer_come_back_to_a_server_that_started_anew(
     pages.publish(page, stream_name, "VP8")
     pages.wait(page, PICTURES_MOVE)
     end(first)
-    pages.wait_for_text(page, "publish-state", "Trying again", 40)
+    pages.wait_for_text(page, "publish-state", "Trying again")
     second = launcher.launch(tmp_path / "second", f"http.listen=127.0.0.1:{http}")
-    pages.wait_for_text(page, "publish-state", "On air", 40)
+    pages.wait_for_text(page, "publish-state", "On air")
     second.wait_for_frames(stream_name, 5)
-    pages.wait(page, PICTURES_MOVE, timeout_s=40)
+    pages.wait(page, PICTURES_MOVE)
     end(second)
 
 

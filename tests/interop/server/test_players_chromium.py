@@ -19,10 +19,10 @@ LIBRARIES = {
     "mpegts": ("mpegts.js@1.8.2", "mpegts.js/dist/mpegts.js"),
     "flvjs": ("flv.js@1.6.2", "flv.js/dist/flv.min.js"),
 }
-PLAY = """([library, url]) => {
+PLAY = """([library, url, type = "flv"]) => {
   const video = document.querySelector("video");
   window.complaints = [];
-  const player = window[library].createPlayer({ type: "flv", isLive: true, url });
+  const player = window[library].createPlayer({ type, isLive: true, url });
   player.on("error", (...words) => window.complaints.push(JSON.stringify(words)));
   player.attachMediaElement(video);
   player.load();
@@ -90,10 +90,10 @@ def test_a_player_in_a_page_of_another_origin_plays_flv(
 ) -> None:
     server = penstock_server()
     path = f"live/{stream_name}"
-    actors.publish(clip, server.url("rtmp", path), loops=9)
+    actors.publish(clip, server.url("rtmp", path), loops=-1)
     server.wait_for_frames(stream_name, 10)
     page = browser.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     page.set_content("<video muted></video>")
     page.add_script_tag(path=player_script(library))
     page.evaluate(PLAY, [library, server.url(scheme, f"{path}.flv")])
@@ -110,6 +110,37 @@ def test_a_player_in_a_page_of_another_origin_plays_flv(
     server.wait_for_players(stream_name, 0)
 
 
+@pytest.mark.parametrize("form", ["flv", "ts"])
+def test_a_player_in_a_page_plays_what_came_over_srt(
+    browser: Browser,
+    penstock_server: StartServer,
+    actors: Actors,
+    player_script: Callable[[str], Path],
+    stream_name: str,
+    form: str,
+) -> None:
+    server = penstock_server()
+    port = server.ports["srt"]
+    url = f"srt://127.0.0.1:{port}?streamid=publish:{stream_name}"
+    actors.publish("h264-aac", url, loops=-1)
+    server.wait_for_frames(stream_name, 10)
+    page = browser.new_page()
+    page.set_default_timeout(60_000)
+    page.set_content("<video muted></video>")
+    page.add_script_tag(path=player_script("mpegts"))
+    address = server.url("http", f"live/{stream_name}.{form}")
+    page.evaluate(PLAY, ["mpegts", address, "flv" if form == "flv" else "mpegts"])
+    page.wait_for_function(MOVES)
+    seen: dict[str, Any] = page.evaluate(SEEN)
+    page.evaluate("() => window.player.destroy()")
+    page.close()
+    assert seen["complaints"] == []
+    assert seen["size"] == [320, 180]
+    assert seen["frames"] > 20
+    assert seen["audio"] > 0
+    server.wait_for_players(stream_name, 0)
+
+
 def test_a_player_understands_hevc_that_its_browser_cannot_decode(
     browser: Browser,
     penstock_server: StartServer,
@@ -120,10 +151,10 @@ def test_a_player_understands_hevc_that_its_browser_cannot_decode(
     # FFmpeg sends what describes the colours too, which mpegts.js does not bear.
     server = penstock_server()
     path = f"live/{stream_name}"
-    actors.publish("hevc-aac", server.url("rtmp", path), loops=9)
+    actors.publish("hevc-aac", server.url("rtmp", path), loops=-1)
     server.wait_for_frames(stream_name, 10)
     page = browser.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     page.set_content("<video muted></video>")
     page.add_script_tag(path=player_script("mpegts"))
     page.evaluate(PLAY, ["mpegts", server.url("http", f"{path}.flv")])

@@ -35,7 +35,7 @@ def test_the_cached_key_frame_is_seen_and_times_start_with_it(
     start: Start,
     stream_name: str,
 ) -> None:
-    actors.publish("h264-aac", server.url("rtmp", f"live/{stream_name}"), loops=9)
+    actors.publish("h264-aac", server.url("rtmp", f"live/{stream_name}"), loops=-1)
     # So late a viewer's clock does not begin at 0.
     server.wait_for_frames(stream_name, 90)
     url = server.url(scheme, f"live/{stream_name}{suffix}")
@@ -52,7 +52,7 @@ def test_codecs_have_their_own_names_not_those_of_decoders(
     server: Server, actors: Actors, start: Start, stream_name: str
 ) -> None:
     path = f"live/{stream_name}"
-    actors.publish("av1-opus", server.url("rtmp", path), loops=9)
+    actors.publish("av1-opus", server.url("rtmp", path), loops=-1)
     server.wait_for_frames(stream_name, 10)
     report = probed(start, server.url("rtmp", path), "--seconds", "0.5")
     assert [track["codec"] for track in report["tracks"]] == ["av1", "opus"]

@@ -158,6 +158,7 @@ def test_a_push_reaches_nginx(
     publisher.succeed()
 
 
+@pytest.mark.keeps_time
 def test_a_pull_fetches_from_nginx(
     penstock_server: StartServer,
     nginx: str,
@@ -203,7 +204,7 @@ def test_probe_tells_the_truth(
     form: str,
 ) -> None:
     path = f"live/{stream_name}"
-    actors.publish("h264-aac", server.url("rtmp", path), loops=1)
+    actors.publish("h264-aac", server.url("rtmp", path), loops=-1)
     server.wait_for_frames(stream_name, 5)
     address = server.url("rtmp", path)
     if form != "rtmp":

@@ -48,7 +48,7 @@ def test_the_documented_calls_give_the_documented_answers(
     if authenticated:
         assert server.api.get("/api/v1/versions").status_code == 401
         server.api.auth = ("admin", "s3cret")
-    publisher = actors.publish("h264-aac", server.url("rtmp", "live/x"), loops=9)
+    publisher = actors.publish("h264-aac", server.url("rtmp", "live/x"), loops=-1)
     viewer = actors.ffmpeg(server.url("rtmp", "live/x"))
     server.wait_for_frames("x", 10)
     server.wait_for_players("x", 1)
@@ -79,7 +79,7 @@ def test_a_page_of_another_origin_walks_by_jsonp(
     penstock_server: StartServer, actors: Actors
 ) -> None:
     server = penstock_server()
-    publisher = actors.publish("h264-aac", server.url("rtmp", "live/x"), loops=9)
+    publisher = actors.publish("h264-aac", server.url("rtmp", "live/x"), loops=-1)
     server.wait_for_frames("x", 10)
 
     def called(path: str, more: str = "") -> dict[str, Any]:

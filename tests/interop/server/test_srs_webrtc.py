@@ -119,7 +119,7 @@ def _publish(start: Start, ffmpeg9: str, url: str, seconds: int = 60) -> Program
 
 def _page(browser: Browser) -> Page:
     page = browser.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     page.set_content("<video muted></video>")
     return page
 

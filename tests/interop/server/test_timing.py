@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.interop.conftest import Clips, Frames, Viewer
     from tests.interop.server.conftest import Actors, Server, StartServer
 
-pytestmark = [pytest.mark.interop, pytest.mark.slow]
+pytestmark = [pytest.mark.interop, pytest.mark.slow, pytest.mark.keeps_time]
 
 
 def decode_strictly(ffmpeg: str, recording: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 import trio
 import trio.testing
 
+from penstock.engine.derived import Transcoder
 from penstock.engine.registry import Registry
 from penstock.engine.session import Session, StreamKey
 from penstock.engine.stream import Stream, StreamPolicy
@@ -23,8 +24,14 @@ AUDIO = Track(0, TrackKind.AUDIO, None, 1000)
 FORM = Form("text")
 
 
-def conversions(make: Callable[[Form], Converter]) -> Conversions:
-    return Conversions(make, lambda track: None, lambda track, codec: None)
+def conversions(
+    make: Callable[[Form], Converter], transcoders: list[Transcoder]
+) -> Conversions:
+    return Conversions(
+        make,
+        lambda track: None,
+        lambda track, codec: transcoders[0] if transcoders else None,
+    )
 
 
 KEY = StreamKey("default", "live", "a")
@@ -39,6 +46,8 @@ class Letters:
         self.ended = ""
         self.fails = ""
         self.epochs = 0
+        self.rest: list[Unit] = []
+        """What waits for more to come."""
 
     def _check(self, step: str) -> None:
         if self.fails == step:
@@ -55,6 +64,11 @@ class Letters:
     def metadata(self, values: dict[str, object]) -> list[Unit]:
         self._check("metadata")
         return [Unit(str(values["title"]).encode(), 0)]
+
+    def finish(self) -> list[Unit]:
+        self._check("finish")
+        rest, self.rest = self.rest, []
+        return rest
 
     def convert(self, frame: Frame) -> list[Unit]:
         self._check("convert")
@@ -112,6 +126,8 @@ class Stage:
     registry: Registry
     nursery: trio.Nursery
     converters: list[Letters]
+    transcoders: list[Transcoder]
+    """The first one is for every track; without one there is no way."""
     watching: list[Watching] = attrs.field(factory=list)
     opened: list[socket.socket] = attrs.field(factory=list)
 
@@ -186,10 +202,14 @@ async def stage(nursery: trio.Nursery) -> AsyncIterator[Stage]:
         converters.append(Letters())
         return converters[-1]
 
-    registry = Registry(StreamPolicy(), conversions=conversions(make), nursery=nursery)
-    stage = Stage(registry, nursery, converters)
+    transcoders: list[Transcoder] = []
+    registry = Registry(
+        StreamPolicy(), conversions=conversions(make, transcoders), nursery=nursery
+    )
+    stage = Stage(registry, nursery, converters, transcoders)
     yield stage
     for watching in stage.watching:
+        assert isinstance(watching.viewer.wire, Wire)
         watching.viewer.wire.close()
     for sock in stage.opened:
         sock.close()

@@ -13,7 +13,7 @@ import trio.testing
 from penstock.engine.outlet import Outlet, RingLimits
 from penstock.engine.session import StreamKey
 from penstock.engine.stream import Stream, StreamPolicy
-from penstock.engine.unit import Conversions, Form
+from penstock.engine.unit import Conversions, Form, Unit
 from penstock.engine.viewer import ViewerState
 from penstock.media import Frame, Track, TrackKind
 
@@ -213,6 +213,36 @@ async def test_nobody_starts_with_the_pictures_of_a_publisher_that_left(
     assert first.seen == "<[A]AbcD"
 
 
+@pytest.mark.parametrize("merge_s", [0.0, 1.0])
+async def test_viewers_get_what_a_converter_has_when_the_publisher_leaves(
+    stage: Any, autojump_clock: trio.testing.MockClock, merge_s: float
+) -> None:
+    stage.registry.policy = StreamPolicy(merge_s=merge_s)
+    stream = await stage.publish()
+    watching = stage.watch(stream, Form("rtmp"))
+    stage.push(stream, "A b")
+    stage.converters[0].rest = [Unit(b"(rest)", 0.08, kind=TrackKind.AUDIO)]
+    stage.unpublish(stream)
+    await stage.publish()
+    stage.push(stream, "C")
+    await trio.sleep(1.5 * merge_s)
+    await settle()
+    assert watching.seen == "<[A]Ab(rest)C"
+
+
+async def test_what_comes_at_the_end_starts_those_who_wait_and_nobody_later(
+    stage: Any,
+) -> None:
+    stream = await stage.publish()
+    first = stage.watch(stream)
+    stage.converters[0].rest = [Unit(b"K", 0.0, True, b"[k]", TrackKind.VIDEO)]
+    stage.unpublish(stream)
+    late = stage.watch(stream)
+    await settle()
+    assert first.seen == "<[k]K"
+    assert late.state() is ViewerState.WAITING
+
+
 async def test_viewers_end_some_time_after_their_publisher(
     stage: Any, autojump_clock: trio.testing.MockClock
 ) -> None:
@@ -279,7 +309,7 @@ async def test_all_that_was_pushed_is_written_before_a_viewer_ends(
 # -- converters that fail -----------------------------------------------------------
 
 
-@pytest.mark.parametrize("step", ["convert", "announce", "metadata", "begin"])
+@pytest.mark.parametrize("step", ["convert", "announce", "metadata", "finish", "begin"])
 async def test_a_failing_converter_ends_its_outlet_alone(
     stage: Any, step: str, log_lines: Callable[[], list[str]]
 ) -> None:
@@ -289,7 +319,7 @@ async def test_a_failing_converter_ends_its_outlet_alone(
     await settle()
     stage.converters[0].fails = step
     now = trio.current_time()
-    if step == "begin":
+    if step in ("finish", "begin"):
         stage.unpublish(stream)
         await stage.publish()
     stream.announce(VIDEO, now)

@@ -36,7 +36,7 @@ def upgrade(target: bytes, version: int = 13) -> bytes:
     )
 
 
-async def answer(stream: Any, data: bytes, *, wait_s: float = 5) -> bytes:
+async def answer(stream: Any, data: bytes, *, wait_s: float = 60) -> bytes:
     """Send, and return the first octets that come back; empty if none do."""
     with trio.move_on_after(wait_s):
         try:

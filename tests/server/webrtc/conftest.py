@@ -166,7 +166,7 @@ class Client:
         return [event for event in self.events if isinstance(event, kind)]
 
     async def wait_for(self, condition: Callable[[], object]) -> None:
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while not condition():
                 await self.moved.wait()
 

@@ -143,7 +143,7 @@ async def test_a_stopping_server_says_goodbye(
         began = trio.current_time()
         code = await site.server.stop()
         assert code == 0
-        assert trio.current_time() - began < 3  # it does not wait to the last
+        assert trio.current_time() - began < 5  # it does not wait to the last
         await viewer.wait_for(lambda: viewer.of(Terminated))
         await publisher.wait_for(lambda: publisher.of(Terminated))
 
@@ -155,7 +155,7 @@ async def test_a_tcp_connection_ends_with_its_session(webrtc_site: WebRtcSite) -
         await viewer.connect()
         await site.http.delete(viewer.location)
         await viewer.wait_for(lambda: viewer.of(Terminated))
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             await viewer.hung_up.wait()
 
 

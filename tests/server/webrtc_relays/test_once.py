@@ -38,7 +38,7 @@ async def test_a_server_pulls_from_itself(
 ) -> None:
     async with site() as here, camera(here.server, "a"):
         source = here.url("a", "whep")
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             view = await here.pull("b", source)
         assert (view.protocol, view.role, view.app, view.name) == (
             *("whep", "publish", "live"),
@@ -60,7 +60,7 @@ async def test_a_server_pushes_to_itself(kit: Kit, site: Sites, camera: Camera) 
             lambda: kit.session_of(here.server, "rtmp", "publish").stream.is_live
         )
         target = here.url("b", "whip")
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             view = await here.push("a", target)
         assert (view.protocol, view.role, view.name) == ("whip", "play", "a")
         assert (view.source_url, view.target_url) == ("", target)

@@ -15,6 +15,7 @@ import attrs
 
 from .conf import ConfError, Directive, parse
 from .environment import apply_environment, expand
+from .srt_server import SRT_WORDS, has_srt, translate_srt
 from .switches import enabled, is_on, number
 from .vhosts import has_webrtc, translate_vhosts
 
@@ -39,6 +40,7 @@ _SILENT = frozenset(
         "rtmps",
         "vhost",
         "rtc_server",
+        "srt_server",
         "listen",
         "max_connections",
         "chunk_size",
@@ -70,7 +72,6 @@ _SILENT = frozenset(
 )
 _ENABLED_BLOCKS = frozenset(
     [
-        "srt_server",
         "heartbeat",
         "stream_caster",
         "rtsp_server",
@@ -98,6 +99,7 @@ _WORDS = {
         "reuseport merge_nalus black_hole"
     ),
     "rtc_server.tcp": "enabled listen",
+    "srt_server": SRT_WORDS,
     "stats": "enabled network disk",
 }
 
@@ -153,6 +155,7 @@ def translate(
     vhosts = [one for one in root.children if one.name == "vhost"]
     translate_vhosts(result, vhosts)
     _rtc_server(result, root, is_wanted=has_webrtc(vhosts))
+    _srt_server(result, root, is_wanted=has_srt(vhosts))
     for directive in root.children:
         _not_served(result, directive)
     return result
@@ -322,6 +325,8 @@ def _api_auth(result: Translation, block: Directive) -> bool:
 def _exporter(result: Translation, root: Directive) -> None:
     # The file's owner knows of one API.
     result.values["api.live777.listen"] = ""
+    result.values["api.datarhei.listen"] = ""
+    result.values["ffmpeg.jobs"] = False
     block = root.find("exporter")
     if block is None or not enabled(block):
         result.values["metrics.listen"] = ""
@@ -374,6 +379,16 @@ def _rtc_server(result: Translation, root: Directive, *, is_wanted: bool) -> Non
     found = block.find("candidate")
     if found is not None:
         _candidates(result, found)
+
+
+def _srt_server(result: Translation, root: Directive, *, is_wanted: bool) -> None:
+    block = root.find("srt_server")
+    is_on = block is not None and enabled(block)
+    if block is not None and is_on and not is_wanted:
+        result.note(block, "SRT is off, since no vhost has it (srt)")
+        is_on = False
+    listen = _listener(result, block, "10080") if block and is_on else None
+    translate_srt(result, block, listen)
 
 
 def _candidates(result: Translation, directive: Directive) -> None:

@@ -27,11 +27,16 @@ _ROOT = (
     "rtc_server.api_as_candidates rtc_server.resolve_api_domain "
     "rtc_server.keep_api_domain rtc_server.ecdsa rtc_server.encrypt "
     "rtc_server.black_hole.enabled rtc_server.black_hole.addr "
-    "heartbeat.enabled srt_server.enabled "
+    "heartbeat.enabled srt_server.enabled srt_server.listen srt_server.maxbw "
+    "srt_server.mss srt_server.connect_timeout srt_server.peer_idle_timeout "
+    "srt_server.default_app srt_server.default_streamid srt_server.peerlatency "
+    "srt_server.recvlatency srt_server.latency srt_server.tsbpdmode "
+    "srt_server.tlpktdrop srt_server.sendbuf srt_server.recvbuf "
+    "srt_server.payloadsize srt_server.passphrase srt_server.pbkeylen "
     "tencentcloud_apm.enabled tencentcloud_cls.enabled"
 )
 _VHOST = (
-    "chunk_size min_latency tcp_nodelay srt.enabled hls.enabled "
+    "chunk_size min_latency tcp_nodelay srt.enabled srt.srt_to_rtmp hls.enabled "
     "rtc.enabled rtc.nack rtc.twcc rtc.stun_timeout rtc.dtls_role rtc.dtls_version "
     "rtc.drop_for_pt rtc.rtmp_to_rtc rtc.rtc_to_rtmp "
     "dvr.enabled dash.enabled hds.enabled "

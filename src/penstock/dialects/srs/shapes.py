@@ -262,6 +262,8 @@ def client(view: SessionView, vhost_id: str, names: Names) -> dict[str, Json]:
 
 def _client_type(view: SessionView) -> str:
     is_webrtc = view.protocol in WEBRTC_PROTOCOLS
+    if view.protocol == "srt" and view.role in ("publish", "play"):
+        return f"srt-{view.role}"
     if view.role == "publish":
         return "rtc-publish" if is_webrtc else "fmle-publish"
     if view.role != "play":

@@ -57,7 +57,6 @@ _SILENT_PLAY = frozenset(
 )
 _ENABLED_BLOCKS = frozenset(
     [
-        "srt",
         "hls",
         "hds",
         "dvr",
@@ -373,11 +372,20 @@ def _not_served(result: Target, vhost: Directive) -> None:
             result.note(child, "not served")
         elif child.name == "http_remux":
             _remux(result, child)
+        elif child.name == "srt":
+            _srt(result, child)
         elif child.name not in _SILENT | _ENABLED_BLOCKS | _KEEP_OUT | {
             "forward",
             "cluster",
         }:
             result.note(child, "not served")
+
+
+def _srt(result: Target, block: Directive) -> None:
+    if enabled(block) and not is_on(block, "srt_to_rtmp", default=True):
+        result.note(
+            block.child("srt_to_rtmp", block.where), "streams go to every protocol"
+        )
 
 
 def _remux(result: Target, block: Directive) -> None:

@@ -1,6 +1,9 @@
 // Signing in, and the table of sessions.
 
+import { reason, send } from "./ask.js";
 import { bytes, span } from "./format.js";
+import { Quality } from "./quality.js";
+import { sure } from "./sure.js";
 
 const by = (id) => document.getElementById(id);
 const SHOWN = 200;
@@ -8,7 +11,6 @@ const SHOWN = 200;
 /** Wire the sign-in button and the session table; `changed()` runs after sign in or out. */
 export function createAdmin({ toast, changed }) {
   const rows = new Map();
-  let armed = null;
 
   by("sign").addEventListener("click", async () => {
     if (by("sign").dataset.state === "in") {
@@ -23,7 +25,7 @@ export function createAdmin({ toast, changed }) {
   by("sign-cancel").addEventListener("click", () => by("sign-dialog").close());
   by("sign-form").addEventListener("submit", async (event) => {
     event.preventDefault();
-    const answer = await post("/penstock/v1/login", { password: by("password").value });
+    const answer = await send("/penstock/v1/login", { password: by("password").value });
     if (answer.ok) {
       by("sign-dialog").close();
       changed();
@@ -33,29 +35,16 @@ export function createAdmin({ toast, changed }) {
     }
   });
 
-  async function kick(id, button) {
-    if (armed !== id) {
-      armed = id;
-      button.textContent = "Sure?";
-      button.classList.add("sure");
-      setTimeout(() => disarm(id, button), 3000);
-      return;
-    }
-    const answer = await post(`/penstock/v1/sessions/${id}/kick`, {});
+  async function kick(id) {
+    const answer = await send(`/penstock/v1/sessions/${id}/kick`, {});
     toast(answer.ok ? "Session ended" : await reason(answer));
-    disarm(id, button);
-  }
-
-  function disarm(id, button) {
-    if (armed === id) armed = null;
-    button.textContent = "End";
-    button.classList.remove("sure");
   }
 
   function row(session) {
     const tr = document.createElement("tr");
-    const cells = Array.from({ length: 10 }, () => tr.insertCell());
+    const cells = Array.from({ length: 11 }, () => tr.insertCell());
     for (const at of [5, 6, 7, 8]) cells[at].className = "r";
+    const quality = new Quality(cells[9]);
     cells[1].className = "name";
     cells[4].className = "client";
     const role = document.createElement("span");
@@ -63,9 +52,9 @@ export function createAdmin({ toast, changed }) {
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = "End";
-    button.addEventListener("click", () => kick(session.id, button));
-    cells[9].append(button);
-    return { tr, cells, role, button };
+    sure(button, () => kick(session.id));
+    cells[10].append(button);
+    return { tr, cells, role, button, quality };
   }
 
   function show(answer) {
@@ -103,7 +92,7 @@ export function createAdmin({ toast, changed }) {
   };
 }
 
-function fill({ cells, role, button }, s) {
+function fill({ cells, role, button, quality }, s) {
   const stream = s.name ? `${s.app}/${s.name}` : s.app || "–";
   const address = s.address.includes(":") ? `[${s.address}]:${s.port}` : `${s.address}:${s.port}`;
   role.textContent = s.role;
@@ -118,20 +107,5 @@ function fill({ cells, role, button }, s) {
   });
   cells[1].title = stream;
   cells[4].title = s.user_agent;
-}
-
-function post(path, value) {
-  return fetch(path, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(value),
-  });
-}
-
-async function reason(answer) {
-  try {
-    return (await answer.json()).error;
-  } catch {
-    return "The server did not answer.";
-  }
+  quality.update(s.link);
 }

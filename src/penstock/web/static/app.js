@@ -3,6 +3,7 @@
 import { createAdmin } from "./admin.js";
 import { bits, bytes, channels, codec, fps, size, span } from "./format.js";
 import { draw, push } from "./graph.js";
+import { createJobs } from "./jobs.js";
 import { createPublisher } from "./publish.js";
 import { keep, recall } from "./store.js";
 import { Watch } from "./watch.js";
@@ -31,6 +32,7 @@ const publisher = createPublisher({
   named: (path) => by("publish-open").classList.toggle("onair", path !== ""),
 });
 const admin = createAdmin({ toast, changed: () => refreshServer() });
+const jobs = createJobs({ toast, streams: () => [...entries.values()].map((e) => e.stream) });
 
 // ---- asking -----------------------------------------------------------------
 
@@ -59,6 +61,7 @@ async function ask(path) {
 async function refreshServer() {
   server = await ask("/penstock/v1/server");
   if (server.admin && !(await admin.refresh())) server.admin = false;
+  if (server.admin && server.has_jobs) await jobs.refresh();
   showServer();
 }
 
@@ -83,6 +86,7 @@ function showServer() {
   set("foot-rule", rules[server.publish] || "");
   set("empty-rule", `Send a stream and it appears here. ${rules[server.publish] || ""}`);
   by("sessions").hidden = !server.admin;
+  by("jobs").hidden = !server.admin || !server.has_jobs;
   const sign = by("sign");
   const signedIn = server.signed_in;
   sign.hidden = !server.can_sign_in || (server.admin && !signedIn);
@@ -93,16 +97,21 @@ function showServer() {
   showPublishing();
 }
 
-const speaks = (name) => Boolean(server && server.listeners.some((l) => l.name === name));
+const listener = (name) => server && server.listeners.find((l) => l.name === name);
+const speaks = (name) => Boolean(listener(name));
 
 function rtmpBase() {
-  const plain = server && server.listeners.find((l) => l.name === "rtmp");
-  const secure = server && server.listeners.find((l) => l.name === "rtmps");
-  const listener = plain || secure;
-  if (!listener) return null;
+  const plain = listener("rtmp");
+  const chosen = plain || listener("rtmps");
+  if (!chosen) return null;
   const usual = plain ? 1935 : 443;
-  const port = listener.port === usual ? "" : `:${listener.port}`;
+  const port = chosen.port === usual ? "" : `:${chosen.port}`;
   return `${plain ? "rtmp" : "rtmps"}://${location.hostname}${port}`;
+}
+
+function srtAddress(port, stream) {
+  const vhost = stream.vhost === "default" ? "" : `h=${stream.vhost},`;
+  return `srt://${location.hostname}:${port}?streamid=#!::${vhost}r=${stream.path.slice(1)}`;
 }
 
 function showPublishing() {
@@ -112,6 +121,13 @@ function showPublishing() {
   set("obs-server", `${base}/live`);
   set("obs-key", name);
   set("whip-url", `${location.origin}/live/demo/whip`);
+  const srt = listener("srt");
+  by("way-srt").hidden = by("srt-line").hidden = !srt;
+  const token = name === "demo" ? "" : ",token=TOKEN";
+  if (srt) {
+    set("srt-url",
+      `srt://${location.hostname}:${srt.port}?streamid=#!::r=live/demo,m=publish${token}`);
+  }
   set("ffmpeg-line", `ffmpeg -re -i input.mp4 ${encoded}`);
   set("ffmpeg-test",
     `ffmpeg -re -f lavfi -i testsrc2=s=1280x720:r=30 -re -f lavfi -i sine=r=48000 ${encoded}`);
@@ -282,6 +298,9 @@ function showLinks(stream) {
   const socket = location.origin.replace(/^http/, "ws");
   lines.push(["WS-FLV", `${socket}${stream.path}.flv${stream.query}`]);
   lines.push(["fMP4", `${location.origin}${stream.path}.mp4${stream.query}`]);
+  lines.push(["TS", `${location.origin}${stream.path}.ts${stream.query}`]);
+  const srt = listener("srt");
+  if (srt) lines.push(["SRT", srtAddress(srt.port, stream)]);
   if (speaks("webrtc")) {
     lines.push(["WHEP", `${location.origin}${stream.path}/whep${stream.query}`]);
   }

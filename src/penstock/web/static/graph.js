@@ -1,19 +1,20 @@
 // A line of samples over the last two minutes, on a canvas.
 
+/** Samples that are shown, one a second. */
 export const WINDOW = 120;
 
 const style = getComputedStyle(document.documentElement);
 
-export function push(series, value) {
+export function push(series, value, most = WINDOW) {
   series.push(value);
-  if (series.length > WINDOW) series.shift();
+  if (series.length > most) series.shift();
 }
 
 /**
- * Draw `series` (one sample a second, newest last) against its own peak, or against
- * `least` if it is always lower.
+ * Draw `series` (at most `most` samples, evenly apart, newest last) against its own
+ * peak, or against `least` if it is always lower.
  */
-export function draw(canvas, series, { axis = null, least = 1 } = {}) {
+export function draw(canvas, series, { axis = null, least = 1, most = WINDOW } = {}) {
   const ratio = Math.min(2, window.devicePixelRatio || 1);
   const width = canvas.clientWidth;
   const height = canvas.clientHeight;
@@ -49,7 +50,7 @@ export function draw(canvas, series, { axis = null, least = 1 } = {}) {
     pen.textAlign = "left";
   }
   if (series.length < 2) return;
-  const x = (i) => width - ((series.length - 1 - i) * width) / (WINDOW - 1);
+  const x = (i) => width - ((series.length - 1 - i) * width) / (most - 1);
   const y = (v) => floor - (v / peak) * (floor - top);
   pen.beginPath();
   series.forEach((v, i) => (i ? pen.lineTo(x(i), y(v)) : pen.moveTo(x(i), y(v))));

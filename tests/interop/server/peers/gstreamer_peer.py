@@ -1,16 +1,19 @@
 """GStreamer's webrtcbin as a WHIP or WHEP client; for the system's own Python.
 
 ``publish URL FILE`` sends a file of H.264 and Opus in real time to its end;
-``play URL COUNT`` takes so many pictures. Prints one JSON object at the end.
+``play URL COUNT`` takes so many pictures. ``watch URL SECONDS`` decodes, and tells when
+dark pictures become bright and tones begin. Prints one JSON object at the end.
 """
 
 from __future__ import annotations
 
+import array
 import hashlib
 import json
 import re
 import sys
 import urllib.request
+from collections.abc import Callable
 from urllib.parse import urljoin
 
 import gi
@@ -137,7 +140,7 @@ def publish(url: str, file: str) -> None:
         if info.get_event().type == Gst.EventType.EOS:
             ended.append(pad)
             if len(ended) == len(client.peer.sinkpads):
-                GLib.timeout_add(300, client.leave)
+                GLib.timeout_add(2_000, client.leave)
         return Gst.PadProbeReturn.OK
 
     for pad in client.peer.sinkpads:
@@ -145,32 +148,23 @@ def publish(url: str, file: str) -> None:
     client.run()
 
 
-def play(url: str, count: str) -> None:
-    client = Client("webrtcbin name=peer bundle-policy=max-bundle", url)
-    pictures: list[str] = []
-    sound: list[int] = []
+def receive(
+    client: Client, parts: dict[str, str], take: Callable[[str, Gst.Buffer], bool]
+) -> None:
+    """Hand buffers of both kinds to ``take`` until it says that it has enough."""
 
-    def take(sink: Gst.Element, kind: str) -> Gst.FlowReturn:
-        data = sink.emit("pull-sample").get_buffer()
-        octets = data.extract_dup(0, data.get_size())
-        if kind == "video":
-            pictures.append(hash_of(octets))
-        else:
-            sound.append(len(octets))
-        if len(pictures) == int(count) and sound:
+    def came(sink: Gst.Element, kind: str) -> Gst.FlowReturn:
+        if take(kind, sink.emit("pull-sample").get_buffer()):
             GLib.idle_add(client.leave)
         return Gst.FlowReturn.OK
 
     def added(_: Gst.Element, pad: Gst.Pad) -> None:
         kind = pad.get_current_caps().get_structure(0).get_string("media")
-        parts = "rtpopusdepay"
-        if kind == "video":
-            form = "video/x-h264,stream-format=byte-stream,alignment=au"
-            parts = f"rtph264depay ! h264parse ! {form}"
         chain = Gst.parse_bin_from_description(
-            f"queue ! {parts} ! appsink name=sink emit-signals=true sync=false", True
+            f"queue ! {parts[kind]} ! appsink name=sink emit-signals=true sync=false",
+            True,
         )
-        chain.get_by_name("sink").connect("new-sample", take, kind)
+        chain.get_by_name("sink").connect("new-sample", came, kind)
         client.pipeline.add(chain)
         chain.sync_state_with_parent()
         pad.link(chain.get_static_pad("sink"))
@@ -183,8 +177,60 @@ def play(url: str, count: str) -> None:
             Gst.Caps.from_string(f"application/x-rtp,media={kind},{caps}"),
         )
     client.peer.connect("on-negotiation-needed", client.offer)
+
+
+def play(url: str, count: str) -> None:
+    client = Client("webrtcbin name=peer bundle-policy=max-bundle", url)
+    pictures: list[str] = []
+    sound: list[int] = []
+
+    def take(kind: str, data: Gst.Buffer) -> bool:
+        octets = data.extract_dup(0, data.get_size())
+        if kind == "video":
+            pictures.append(hash_of(octets))
+        else:
+            sound.append(len(octets))
+        return len(pictures) == int(count) and bool(sound)
+
+    form = "video/x-h264,stream-format=byte-stream,alignment=au"
+    video = f"rtph264depay ! h264parse ! {form}"
+    receive(client, {"video": video, "audio": "rtpopusdepay"}, take)
     client.run(pictures=pictures, sound=sound)
 
 
+def watch(url: str, seconds: str) -> None:
+    # FFmpeg puts up to 0.3 s of sound into one piece of MPEG-TS.
+    client = Client("webrtcbin name=peer bundle-policy=max-bundle latency=800", url)
+    flashes: list[float] = []
+    beeps: list[float] = []
+    dark, loud_until, ends_at = False, 0.0, 0.0
+
+    def take(kind: str, data: Gst.Buffer) -> bool:
+        nonlocal dark, loud_until, ends_at
+        at = data.pts / Gst.SECOND
+        octets = data.extract_dup(0, data.get_size())
+        ends_at = ends_at or at + float(seconds)
+        if kind == "video":
+            brightness = sum(octets) / len(octets)
+            if dark and brightness > 128:
+                flashes.append(1000 * at)
+            dark = brightness < 64
+        else:
+            for number, sample in enumerate(array.array("f", octets)):
+                if abs(sample) > 0.1:
+                    now = at + number / 48_000
+                    if now - loud_until > 0.1:
+                        beeps.append(1000 * now)
+                    loud_until = now
+        return bool(at > ends_at)
+
+    small = "video/x-raw,format=GRAY8,width=16,height=16"
+    video = f"rtph264depay ! avdec_h264 ! videoconvert ! videoscale ! {small}"
+    form = "audio/x-raw,format=F32LE,channels=1,rate=48000"
+    audio = f"rtpopusdepay ! opusdec ! audioconvert ! {form}"
+    receive(client, {"video": video, "audio": audio}, take)
+    client.run(flashes=flashes, beeps=beeps)
+
+
 Gst.init(None)
-{"publish": publish, "play": play}[sys.argv[1]](*sys.argv[2:])
+{"publish": publish, "play": play, "watch": watch}[sys.argv[1]](*sys.argv[2:])
