@@ -375,6 +375,7 @@ def same_track(
     *,
     late: bool,
     tail: int,
+    spoilt: int,
 ) -> tuple[int, int]:
     """Assert that the same frames came in order; return where and how many."""
     hashes = [packet.md5 for packet in sent]
@@ -396,7 +397,7 @@ def same_track(
             break
         count += 1
     count += skipped
-    assert count >= len(others) - CUT, f"{name}: differs from frame {count} on"
+    assert count >= len(others) - spoilt, f"{name}: differs from frame {count} on"
     end = begin + count
     assert end >= len(hashes) - tail, f"{name}: ends with {end} of {len(hashes)}"
     return begin, count
@@ -408,11 +409,13 @@ def same_show(
     *,
     late: bool = False,
     tail: int = TAIL,
+    spoilt: int = CUT,
     tolerance_ms: float = 1.01,
 ) -> None:
     """Assert that a viewer saw and heard what was sent, at the same distances.
 
-    One who is ``late`` may have missed the beginning, up to a key frame.
+    One who is ``late`` may have missed the beginning, up to a key frame. Of the end,
+    ``tail`` frames of a track may be missing, and the last ``spoilt`` that came differ.
     """
     assert sorted(came.decoded) == sorted(sent.decoded)
     shifts: list[float] = []
@@ -421,7 +424,9 @@ def same_show(
         if late and name.startswith("audio"):
             # AAC has noise of the decoder's own making, which goes on from before.
             others, frames = came.packets[name], sent.packets[name]
-        begin, count = same_track(name, others, frames, late=late, tail=tail)
+        begin, count = same_track(
+            name, others, frames, late=late, tail=tail, spoilt=spoilt
+        )
         first = CUT if late else 0
         shifts += [
             other.pts - one.pts
@@ -434,7 +439,7 @@ def same_show(
     assert max(shifts) - min(shifts) <= 2 * tolerance_ms, (min(shifts), max(shifts))
     for name in () if late else came.packets:
         # Decoding order, with B-pictures.
-        times = _times(came.packets[name][:-CUT])
+        times = _times(came.packets[name][:-spoilt])
         for number, (other, one) in enumerate(
             zip(times, _times(sent.packets[name]), strict=False)
         ):

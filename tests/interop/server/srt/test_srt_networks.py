@@ -17,8 +17,9 @@ def assert_all_saw(viewers: dict[str, Any], sent: Any, same_show: Any) -> None:
     """Assert that each saw all but the end of what was sent."""
     for name, viewer in viewers.items():
         try:
-            # Who leaves does not wait until what was lost at last has come again.
-            same_show(viewer.seen(), sent, tail=30)
+            # Who leaves does not wait until what was lost at last has come again: it is
+            # missing, or what followed it came without it.
+            same_show(viewer.seen(), sent, tail=30, spoilt=30)
         except AssertionError as failure:
             raise AssertionError(f"{name}: {failure}") from None
 
