@@ -39,7 +39,7 @@ class Mounts:
         """Return what curl prints."""
         command = [self.peer("curl"), "-sS", "--max-time", "20", *arguments]
         return subprocess.run(
-            list(map(str, command)), check=True, capture_output=True, timeout=30
+            list(map(str, command)), check=True, capture_output=True, timeout=60
         ).stdout
 
     def viewers(self) -> list[dict[str, Any]]:
@@ -275,7 +275,7 @@ def test_a_recording_is_read_in_parts(
     # The index is at the end of such a file: FFmpeg seeks by ranges.
     path = mounts.root / "clip.mp4"
     command = [ffmpeg9, "-v", "error", "-i", clips.path("h264-aac"), "-c", "copy", path]
-    subprocess.run(list(map(str, command)), check=True, timeout=30)
+    subprocess.run(list(map(str, command)), check=True, timeout=60)
     came: Frames = frame_reader.read(mounts.url("clip.mp4"))
     assert came == frame_reader.read(path)
 

@@ -78,7 +78,7 @@ def packets(
 
 
 def result_of(program: Program) -> dict[str, Any]:
-    program.succeed(30)
+    program.succeed()
     result: dict[str, Any] = json.loads(program.said.splitlines()[-1])
     assert result["state"] == "connected"
     assert result["deleted"] == 200

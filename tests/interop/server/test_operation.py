@@ -150,7 +150,7 @@ def test_a_hook_that_refuses_ends_the_publisher_and_the_log_says_why(
     (ended,) = wait_until(lambda: server.logged("session ended"), "the end")
     assert "on_publish hook" in ended["reason"]
     hooks.refused = "on_play"
-    actors.publish("h264-aac", server.url("rtmp", "live/y"))
+    actors.publish("h264-aac", server.url("rtmp", "live/y"), loops=-1)
     server.wait_for_frames("y", 5)
     download = actors.curl(server.url("http", "live/y.flv"))
     assert download.program.wait() == 22  # curl's answer to a status of 4xx

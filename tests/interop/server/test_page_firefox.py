@@ -148,7 +148,7 @@ class Tab:
     def wait_for(self, wait_until: Callable[..., Any], script: str, what: str) -> None:
         """Wait until a function gives a true value."""
         try:
-            wait_until(lambda: self.call(script), what, 40)
+            wait_until(lambda: self.call(script), what)
         except AssertionError as failure:
             pytest.fail(f"{failure}\n{self.call(STATS)}")
 

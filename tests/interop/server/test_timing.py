@@ -26,7 +26,7 @@ def decode_strictly(ffmpeg: str, recording: Path) -> None:
             *["-i", str(recording), "-f", "null", "-"],
         ],
         check=True,
-        timeout=30,
+        timeout=60,
     )
 
 
@@ -48,7 +48,8 @@ def test_a_late_viewer_starts_with_a_key_frame_and_decodes_all_that_it_gets(
     clip: str,
 ) -> None:
     path = f"live/{stream_name}"
-    publisher = actors.publish(clip, server.url("rtmp", path))
+    # Half as fast as it plays, as the last of them has to start before it ends.
+    publisher = actors.publish(clip, server.url("rtmp", path), rate=0.5)
     server.wait_for_frames(stream_name, 35)
     flv = actors.curl(server.url("http", f"{path}.flv"))
     mp4 = actors.curl(server.url("http", f"{path}.mp4"))
@@ -66,7 +67,7 @@ def test_a_late_viewer_starts_with_a_key_frame_and_decodes_all_that_it_gets(
 def test_viewers_stay_while_a_publisher_comes_back(
     penstock_server: StartServer, actors: Actors, clips: Clips
 ) -> None:
-    server = penstock_server("stream.republish_wait_s=2")
+    server = penstock_server("stream.republish_wait_s=5")
     viewers: dict[str, Viewer] = {
         "RTMP": actors.ffmpeg(server.url("rtmp", "live/x")),
         "HTTP-FLV": actors.curl(server.url("http", "live/x.flv")),
@@ -97,13 +98,14 @@ def test_a_new_size_in_mid_stream_reaches_flv_viewers_and_ends_mp4_files(
     peer: Any,
     same_frames: Any,
 ) -> None:
-    server = penstock_server("stream.republish_wait_s=2")
+    server = penstock_server("stream.republish_wait_s=5")
     recordings = [
         actors.curl(server.url("http", "live/x.flv")),
         actors.rtmpdump(server.url("rtmp", "live/x")),
     ]
     mp4 = actors.curl(server.url("http", "live/x.mp4"))
     server.wait_for_players("x", 3)
+    clips.path("large")
     actors.publish("h264-aac", server.url("rtmp", "live/x"), rate=2).succeed()
     actors.publish("large", server.url("rtmp", "live/x"), rate=2).succeed()
     # curl gives 18 for a body that breaks off; this one ended as it should.
@@ -119,7 +121,7 @@ def test_a_new_size_in_mid_stream_reaches_flv_viewers_and_ends_mp4_files(
             ],
             capture_output=True,
             check=True,
-            timeout=30,
+            timeout=60,
         )
         widths = [frame["width"] for frame in json.loads(seen.stdout)["frames"]]
         assert widths == [320] * 75 + [640] * 75

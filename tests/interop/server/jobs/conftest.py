@@ -54,7 +54,7 @@ def start_core(
     def start(*sets: str) -> Core:
         server = penstock_server(*sets)
         base = f"http://127.0.0.1:{server.ports['api.datarhei']}"
-        clients.append(httpx.Client(base_url=base, trust_env=False, timeout=30))
+        clients.append(httpx.Client(base_url=base, trust_env=False, timeout=60))
         return Core(server, clients[-1], wait_until)
 
     yield start
