@@ -1,6 +1,6 @@
 """Measure penstock beside its peer: ``python bench/run.py [NAME ...] [--quick]``.
 
-Without names everything is measured, in a quarter of an hour, and written to
+Without names everything is measured, in half an hour, and written to
 docs/operate/benchmarks.md. A part, or a quick run, goes to bench/results/ instead: its
 figures are for whoever is changing something.
 """
